@@ -1,0 +1,394 @@
+package cluster
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// A tx is one transaction of the catalog. Counts of stripes are summed up in delta and
+// written once, at the end.
+type tx struct {
+	*sql.Tx
+	ctx   context.Context
+	seq   uint64
+	fresh map[uint64]*stripe
+	delta map[uint64]delta
+
+	bucketID map[string]int64
+
+	// find, when set, gives a stripe that is not in the catalog yet (recovery).
+	find func(id uint64) *stripe
+}
+
+type delta struct{ refs, live int64 }
+
+func (t *tx) exec(q string, args ...any) error {
+	_, err := t.ExecContext(t.ctx, q, args...)
+	return err
+}
+
+func (t *tx) setMeta(k string, v []byte) error {
+	return t.exec(`INSERT INTO meta (k, v) VALUES (?, ?) ON CONFLICT (k) DO UPDATE SET v = excluded.v`, k, v)
+}
+
+// addStripe adds a stripe; its counts follow from the records that refer to it.
+func (t *tx) addStripe(s *stripe) { t.fresh[s.ID] = s }
+
+// apply makes the change that r asks for, as the i-th record of batch t.seq. An error that
+// is about the request (a precondition, something not found) leaves the transaction sound
+// and changes nothing; fatal is true for any other.
+func (t *tx) apply(r record, i int) (o Object, fatal bool, err error) {
+	switch r.Kind {
+	case recMakeBucket:
+		err = t.makeBucket(r)
+	case recRemoveBucket:
+		err = t.removeBucket(r)
+	case recPut:
+		o, err = t.put(r, int64(t.seq)<<20|int64(i))
+	case recDelete:
+		err = t.remove(r)
+	case recCopy:
+		o, err = t.copy(r, int64(t.seq)<<20|int64(i))
+	case recAbort:
+	default:
+		return o, true, fmt.Errorf("record of kind %d", r.Kind)
+	}
+	var q requestError
+	return o, err != nil && !errors.As(err, &q), err
+}
+
+// A requestError is an outcome of a request that concerns nobody else in its batch.
+type requestError struct{ error }
+
+func (e requestError) Unwrap() error { return e.error }
+
+func refuse(what string, err error) error { return requestError{fmt.Errorf("%s: %w", what, err)} }
+
+func (t *tx) bucket(name string) (int64, error) {
+	if id, ok := t.bucketID[name]; ok {
+		return id, nil
+	}
+	var id int64
+	err := t.QueryRowContext(t.ctx, `SELECT id FROM buckets WHERE name = ?`, name).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, refuse(name, ErrBucketNotFound)
+	}
+	if err == nil {
+		if t.bucketID == nil {
+			t.bucketID = map[string]int64{}
+		}
+		t.bucketID[name] = id
+	}
+	return id, err
+}
+
+func (t *tx) makeBucket(r record) error {
+	switch _, err := t.bucket(r.Bucket); {
+	case err == nil:
+		return refuse(r.Bucket, ErrExists)
+	case !errors.Is(err, ErrBucketNotFound):
+		return err
+	}
+	return t.exec(`INSERT INTO buckets (name, created) VALUES (?, ?)`, r.Bucket, r.Time)
+}
+
+func (t *tx) removeBucket(r record) error {
+	id, err := t.bucket(r.Bucket)
+	if err != nil {
+		return err
+	}
+	var n int
+	if err := t.QueryRowContext(t.ctx, `SELECT count(*) FROM (SELECT 1 FROM objects WHERE bucket = ? LIMIT 1)`, id).Scan(&n); err != nil {
+		return err
+	}
+	if n > 0 {
+		return refuse(r.Bucket, ErrBucketNotEmpty)
+	}
+	delete(t.bucketID, r.Bucket)
+	return t.exec(`DELETE FROM buckets WHERE id = ?`, id)
+}
+
+// A current is the row that an unversioned change replaces.
+type current struct {
+	seq    int64
+	layout []byte
+	shared sql.NullInt64
+}
+
+func (t *tx) current(bucket int64, key string) (*current, error) {
+	var c current
+	err := t.QueryRowContext(t.ctx, `SELECT seq, layout, shared FROM objects WHERE bucket = ? AND key = ? AND latest = 1`,
+		bucket, key).Scan(&c.seq, &c.layout, &c.shared)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	return &c, err
+}
+
+// precondition decides r's conditions against the row that stands.
+func (r record) precondition(c *current) error {
+	name := r.Bucket + "/" + r.Key
+	switch {
+	case r.IfAbsent && c != nil:
+		return refuse(name, fmt.Errorf("%w: %w", ErrPrecondition, ErrExists))
+	case r.IfSequence != 0 && c == nil:
+		return refuse(name, fmt.Errorf("%w: no object", ErrPrecondition))
+	case r.IfSequence != 0 && c.seq != r.IfSequence:
+		return refuse(name, fmt.Errorf("%w: it is version %d, not %d", ErrPrecondition, c.seq, r.IfSequence))
+	}
+	return nil
+}
+
+func (t *tx) put(r record, seq int64) (Object, error) {
+	bucket, err := t.bucket(r.Bucket)
+	if err != nil {
+		return Object{}, err
+	}
+	c, err := t.current(bucket, r.Key)
+	if err != nil {
+		return Object{}, err
+	}
+	if err := r.precondition(c); err != nil {
+		return Object{}, err
+	}
+	if err := t.use(r.Layout, 1); err != nil {
+		return Object{}, err
+	}
+	if err := t.drop(bucket, r.Key, c); err != nil {
+		return Object{}, err
+	}
+	return r.object(seq), t.insert(bucket, r, seq, appendLayout(nil, r.Layout), nil)
+}
+
+func (r record) object(seq int64) Object {
+	return Object{Bucket: r.Bucket, Key: r.Key, Size: r.Size, Modified: time.Unix(0, r.Time).UTC(),
+		ContentType: r.ContentType, Meta: r.Meta, Sequence: seq}
+}
+
+func (t *tx) insert(bucket int64, r record, seq int64, layout []byte, shared any) error {
+	var meta []byte
+	if len(r.Meta) > 0 {
+		meta = appendMeta(nil, r.Meta)
+	}
+	return t.exec(`INSERT INTO objects (bucket, key, seq, size, modified, content_type, meta, layout, shared)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, bucket, r.Key, seq, r.Size, r.Time, r.ContentType, meta, layout, shared)
+}
+
+func (t *tx) remove(r record) error {
+	bucket, err := t.bucket(r.Bucket)
+	if err != nil {
+		return err
+	}
+	c, err := t.current(bucket, r.Key)
+	if err != nil {
+		return err
+	}
+	if c == nil {
+		return refuse(r.Bucket+"/"+r.Key, ErrObjectNotFound)
+	}
+	return t.drop(bucket, r.Key, c)
+}
+
+// drop removes the row c of a key, if there is one, and its use of stripes.
+func (t *tx) drop(bucket int64, key string, c *current) error {
+	if c == nil {
+		return nil
+	}
+	if err := t.exec(`DELETE FROM objects WHERE bucket = ? AND key = ? AND seq = ?`, bucket, key, c.seq); err != nil {
+		return err
+	}
+	if c.shared.Valid {
+		var refs int64
+		if err := t.QueryRowContext(t.ctx, `UPDATE shared SET refs = refs - 1 WHERE id = ? RETURNING refs, layout`,
+			c.shared.Int64).Scan(&refs, &c.layout); err != nil {
+			return err
+		}
+		if refs > 0 {
+			return nil
+		}
+		if err := t.exec(`DELETE FROM shared WHERE id = ?`, c.shared.Int64); err != nil {
+			return err
+		}
+	}
+	d := &decoder{p: c.layout}
+	layout := d.layout()
+	if d.err != nil {
+		return d.err
+	}
+	return t.use(layout, -1)
+}
+
+// copy makes the destination share the source's extents.
+func (t *tx) copy(r record, seq int64) (Object, error) {
+	from, err := t.bucket(r.From)
+	if err != nil {
+		return Object{}, err
+	}
+	to, err := t.bucket(r.Bucket)
+	if err != nil {
+		return Object{}, err
+	}
+	src, err := t.current(from, r.FromKey)
+	if err != nil {
+		return Object{}, err
+	}
+	if src == nil || src.seq != r.FromSequence {
+		return Object{}, refuse(r.From+"/"+r.FromKey, fmt.Errorf("%w: it changed during the copy", ErrObjectNotFound))
+	}
+	old, err := t.current(to, r.Key)
+	if err != nil {
+		return Object{}, err
+	}
+	if err := r.precondition(old); err != nil {
+		return Object{}, err
+	}
+	attributes, err := scanObject(r.From, t.QueryRowContext(t.ctx, `SELECT `+objectColumns+` FROM objects o
+		WHERE o.bucket = ? AND o.key = ? AND o.seq = ?`, from, r.FromKey, src.seq).Scan)
+	if err != nil {
+		return Object{}, err
+	}
+	if err := t.share(from, r.FromKey, src); err != nil {
+		return Object{}, err
+	}
+	r.Size = attributes.Size
+	if !r.Replace {
+		r.ContentType, r.Meta = attributes.ContentType, attributes.Meta
+	}
+	if from == to && r.FromKey == r.Key {
+		old = src // the same row: its share was just made, and is dropped below
+	}
+	if err := t.drop(to, r.Key, old); err != nil {
+		return Object{}, err
+	}
+	return r.object(seq), t.insert(to, r, seq, nil, src.shared.Int64)
+}
+
+// share adds one reference to the extents of c, moving them out of its row first.
+func (t *tx) share(bucket int64, key string, c *current) error {
+	if c.shared.Valid {
+		return t.exec(`UPDATE shared SET refs = refs + 1 WHERE id = ?`, c.shared.Int64)
+	}
+	if err := t.QueryRowContext(t.ctx, `INSERT INTO shared (refs, layout) VALUES (2, ?) RETURNING id`, c.layout).Scan(&c.shared.Int64); err != nil {
+		return err
+	}
+	c.shared.Valid, c.layout = true, nil
+	return t.exec(`UPDATE objects SET layout = NULL, shared = ? WHERE bucket = ? AND key = ? AND seq = ?`, c.shared.Int64, bucket, key, c.seq)
+}
+
+// use adds sign references for every extent of a layout to its stripes.
+func (t *tx) use(layout []extent, sign int64) error {
+	for _, e := range layout {
+		k := 1
+		if e.Count > 0 {
+			s, err := t.stripe(e.Stripe)
+			if err != nil {
+				return err
+			}
+			k = len(s.Columns)
+		}
+		e.stripes(k, func(id uint64, n int64) {
+			d := t.delta[id]
+			t.delta[id] = delta{d.refs + sign, d.live + sign*n}
+			if t.find != nil && t.fresh[id] == nil {
+				if s := t.find(id); s != nil {
+					t.fresh[id] = s
+				}
+			}
+		})
+	}
+	return nil
+}
+
+// stripe returns a stripe as this transaction sees it.
+func (t *tx) stripe(id uint64) (*stripe, error) {
+	if s := t.fresh[id]; s != nil {
+		return s, nil
+	}
+	s := &stripe{ID: id}
+	var info []byte
+	err := t.QueryRowContext(t.ctx, `SELECT seq, journal, refs, live, info FROM stripes WHERE id = ?`, int64(id)).
+		Scan(&s.Seq, &s.Journal, &s.Refs, &s.Live, &info)
+	if errors.Is(err, sql.ErrNoRows) && t.find != nil {
+		if s := t.find(id); s != nil {
+			return s, nil
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("stripe %x: %w", id, err)
+	}
+	return s, s.decodeInfo(info)
+}
+
+// flush writes new stripes and the summed counts of all.
+func (t *tx) flush() error {
+	for id, s := range t.fresh {
+		d := t.delta[id]
+		delete(t.delta, id)
+		s.Refs, s.Live = s.Refs+d.refs, s.Live+d.live
+		if err := t.insertStripe(s); err != nil {
+			return err
+		}
+	}
+	for id, d := range t.delta {
+		if err := t.exec(`UPDATE stripes SET refs = refs + ?, live = live + ?,
+			dead_since = CASE WHEN refs + ? = 0 THEN ? END WHERE id = ?`, d.refs, d.live, d.refs, int64(t.seq), int64(id)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tx) insertStripe(s *stripe) error {
+	var dead any
+	if s.Refs == 0 {
+		dead = int64(t.seq)
+	}
+	empty := s.longest() == 0 // only a journal: there is nothing to free
+	return t.exec(`INSERT INTO stripes (id, refs, live, seq, journal, missing, dead_since, freed, info) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (id) DO UPDATE SET refs = refs + excluded.refs, live = live + excluded.live`,
+		int64(s.ID), s.Refs, s.Live, int64(s.Seq), s.Journal, s.missing(), dead, empty, s.appendInfo(nil))
+}
+
+// move sets the place of one shard where it still is at old, and tells whether it was.
+func (t *tx) move(id uint64, shard int, old, to place) (bool, error) {
+	s, err := t.stripe(id)
+	if err != nil {
+		return false, err
+	}
+	if s.Places[shard] != old {
+		return false, nil
+	}
+	s.Places[shard] = to
+	if err := t.exec(`UPDATE stripes SET info = ?, missing = ? WHERE id = ?`, s.appendInfo(nil), s.missing(), int64(id)); err != nil {
+		return false, err
+	}
+	return true, t.exec(`DELETE FROM damage WHERE stripe = ? AND shard = ?`, int64(id), shard)
+}
+
+// freeStripes marks the data of stripes as gone, and forgets those without a journal.
+func (t *tx) freeStripes(list []*stripe) error {
+	for _, s := range list {
+		q := `DELETE FROM stripes WHERE id = ?`
+		if s.Journal > 0 {
+			q = `UPDATE stripes SET freed = 1 WHERE id = ?`
+		}
+		if err := t.exec(q, int64(s.ID)); err != nil {
+			return err
+		}
+		if err := t.exec(`DELETE FROM damage WHERE stripe = ?`, int64(s.ID)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tx) addDamage(id uint64, shard int) error {
+	return t.exec(`INSERT INTO damage (stripe, shard) SELECT id, ? FROM stripes WHERE id = ? ON CONFLICT DO NOTHING`, shard, int64(id))
+}
+
+func (t *tx) clearDamage(id uint64, shard int) error {
+	return t.exec(`DELETE FROM damage WHERE stripe = ? AND shard = ?`, int64(id), shard)
+}

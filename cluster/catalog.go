@@ -1,0 +1,396 @@
+package cluster
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	_ "modernc.org/sqlite" // the driver "sqlite"
+)
+
+// schemaVersion is the version of the catalog's tables.
+const schemaVersion = 1
+
+// schema holds objects by (bucket, key, seq), so that versions fit later: latest marks the
+// one that an unversioned read sees. An object's extents are in layout, or, once copied, in
+// shared. A stripe's row lives until no extent refers to it (refs) and, when a journal
+// rides in it, beyond: freed then tells that its data is gone.
+var schema = []string{
+	`CREATE TABLE meta (k TEXT PRIMARY KEY, v BLOB NOT NULL) WITHOUT ROWID`,
+	`CREATE TABLE buckets (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, created INTEGER NOT NULL,
+		versioning INTEGER NOT NULL DEFAULT 0)`,
+	`CREATE TABLE objects (bucket INTEGER NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL,
+		latest INTEGER NOT NULL DEFAULT 1, marker INTEGER NOT NULL DEFAULT 0, size INTEGER NOT NULL,
+		modified INTEGER NOT NULL, content_type TEXT NOT NULL, meta BLOB, etag TEXT, layout BLOB, shared INTEGER,
+		PRIMARY KEY (bucket, key, seq)) WITHOUT ROWID`,
+	`CREATE TABLE shared (id INTEGER PRIMARY KEY, refs INTEGER NOT NULL, layout BLOB NOT NULL)`,
+	`CREATE TABLE stripes (id INTEGER PRIMARY KEY, refs INTEGER NOT NULL, live INTEGER NOT NULL, seq INTEGER NOT NULL,
+		journal INTEGER NOT NULL, missing INTEGER NOT NULL, dead_since INTEGER, freed INTEGER NOT NULL DEFAULT 0, info BLOB NOT NULL)`,
+	`CREATE INDEX stripes_dead ON stripes (dead_since) WHERE refs = 0 AND freed = 0`,
+	`CREATE INDEX stripes_missing ON stripes (id) WHERE missing > 0`,
+	`CREATE TABLE damage (stripe INTEGER NOT NULL, shard INTEGER NOT NULL, PRIMARY KEY (stripe, shard)) WITHOUT ROWID`,
+}
+
+// A catalog is the index of buckets, objects and stripes. All SQL of Wattle is in
+// catalog.go and apply.go, and plain, since another database may serve it later.
+type catalog struct {
+	write *sql.DB // nil when opened for reading
+	read  *sql.DB
+
+	object, stripe *sql.Stmt // of read
+}
+
+func dsn(path string, params ...string) string {
+	v := url.Values{"_pragma": {"busy_timeout(10000)", "synchronous(FULL)", "journal_mode(WAL)", "cache_size(-16384)"}}
+	v["_pragma"] = append(v["_pragma"], params...)
+	v.Set("_txlock", "immediate")
+	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + v.Encode()
+}
+
+// createCatalog makes an empty catalog at path.
+func createCatalog(path string) (*catalog, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("catalog: %w", err)
+	}
+	f.Close()
+	c, err := dialCatalog(path, false)
+	if err != nil {
+		return nil, err
+	}
+	err = c.update(context.Background(), func(t *tx) error {
+		for _, s := range schema {
+			if _, err := t.ExecContext(t.ctx, s); err != nil {
+				return err
+			}
+		}
+		return t.setMeta("schema", []byte{schemaVersion})
+	})
+	if err == nil {
+		err = c.prepare()
+	}
+	if err != nil {
+		c.close()
+		return nil, fmt.Errorf("catalog %s: %w", path, err)
+	}
+	return c, nil
+}
+
+// openCatalog opens the catalog at path.
+func openCatalog(path string, readOnly bool) (*catalog, error) {
+	if _, err := os.Stat(path); err != nil {
+		return nil, fmt.Errorf("catalog: %w", err)
+	}
+	c, err := dialCatalog(path, readOnly)
+	if err != nil {
+		return nil, err
+	}
+	v, err := c.meta("schema")
+	switch {
+	case err != nil:
+		err = fmt.Errorf("catalog %s is unreadable (%w): `wattle recover` makes it anew from the disks", path, err)
+	case len(v) != 1 || v[0] > schemaVersion:
+		err = fmt.Errorf("catalog %s has schema %v: %w", path, v, ErrNewer)
+	default:
+		err = c.prepare()
+	}
+	if err != nil {
+		c.close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func dialCatalog(path string, readOnly bool) (*catalog, error) {
+	c := &catalog{}
+	var err error
+	if c.read, err = sql.Open("sqlite", dsn(path, "query_only(1)")); err != nil {
+		return nil, fmt.Errorf("catalog: %w", err)
+	}
+	c.read.SetMaxOpenConns(8)
+	c.read.SetMaxIdleConns(8)
+	if !readOnly {
+		if c.write, err = sql.Open("sqlite", dsn(path)); err != nil {
+			c.read.Close()
+			return nil, fmt.Errorf("catalog: %w", err)
+		}
+		c.write.SetMaxOpenConns(1)
+	}
+	return c, nil
+}
+
+const objectColumns = `o.key, o.seq, o.size, o.modified, o.content_type, o.meta`
+
+func (c *catalog) prepare() (err error) {
+	if c.object, err = c.read.Prepare(`SELECT ` + objectColumns + `, coalesce(o.layout, s.layout) FROM objects o
+		JOIN buckets b ON b.id = o.bucket LEFT JOIN shared s ON s.id = o.shared
+		WHERE b.name = ? AND o.key = ? AND o.latest = 1 AND o.marker = 0`); err != nil {
+		return err
+	}
+	c.stripe, err = c.read.Prepare(`SELECT seq, journal, refs, live, info FROM stripes WHERE id = ?`)
+	return err
+}
+
+func (c *catalog) close() error {
+	var err error
+	if c.write != nil {
+		err = c.write.Close()
+	}
+	return errors.Join(err, c.read.Close())
+}
+
+func (c *catalog) meta(k string) ([]byte, error) {
+	var v []byte
+	err := c.read.QueryRow(`SELECT v FROM meta WHERE k = ?`, k).Scan(&v)
+	return v, err
+}
+
+// scanObject reads objectColumns, then whatever else the query selects.
+func scanObject(bucket string, scan func(...any) error, more ...any) (Object, error) {
+	o := Object{Bucket: bucket}
+	var modified int64
+	var meta []byte
+	if err := scan(append([]any{&o.Key, &o.Sequence, &o.Size, &modified, &o.ContentType, &meta}, more...)...); err != nil {
+		return o, err
+	}
+	o.Modified = time.Unix(0, modified).UTC()
+	d := &decoder{p: meta}
+	if len(meta) > 0 {
+		o.Meta = d.meta()
+	}
+	return o, d.err
+}
+
+// lookup returns an object and where its bytes are.
+func (c *catalog) lookup(ctx context.Context, bucket, key string) (Object, []extent, error) {
+	var blob []byte
+	o, err := scanObject(bucket, c.object.QueryRowContext(ctx, bucket, key).Scan, &blob)
+	if errors.Is(err, sql.ErrNoRows) {
+		if _, err := c.bucket(ctx, bucket); err != nil {
+			return o, nil, err
+		}
+		return o, nil, fmt.Errorf("%s/%s: %w", bucket, key, ErrObjectNotFound)
+	}
+	if err != nil {
+		return o, nil, fmt.Errorf("catalog: %s/%s: %w", bucket, key, err)
+	}
+	d := &decoder{p: blob}
+	layout := d.layout()
+	if d.err != nil {
+		return o, nil, fmt.Errorf("catalog: %s/%s: layout: %w", bucket, key, d.err)
+	}
+	return o, layout, nil
+}
+
+// stripeByID returns a stripe.
+func (c *catalog) stripeByID(ctx context.Context, id uint64) (*stripe, error) {
+	s := &stripe{ID: id}
+	var info []byte
+	err := c.stripe.QueryRowContext(ctx, int64(id)).Scan(&s.Seq, &s.Journal, &s.Refs, &s.Live, &info)
+	if err != nil {
+		return nil, fmt.Errorf("catalog: stripe %x: %w", id, err)
+	}
+	return s, s.decodeInfo(info)
+}
+
+// bucket returns the number of a bucket.
+func (c *catalog) bucket(ctx context.Context, name string) (int64, error) {
+	var id int64
+	err := c.read.QueryRowContext(ctx, `SELECT id FROM buckets WHERE name = ?`, name).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, fmt.Errorf("%s: %w", name, ErrBucketNotFound)
+	}
+	return id, err
+}
+
+func (c *catalog) buckets(ctx context.Context) ([]Bucket, error) {
+	rows, err := c.read.QueryContext(ctx, `SELECT b.name, b.created, count(o.key), coalesce(sum(o.size), 0) FROM buckets b
+		LEFT JOIN objects o ON o.bucket = b.id AND o.latest = 1 AND o.marker = 0 GROUP BY b.id ORDER BY b.name`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var list []Bucket
+	for rows.Next() {
+		var b Bucket
+		var created int64
+		if err := rows.Scan(&b.Name, &created, &b.Objects, &b.Bytes); err != nil {
+			return nil, err
+		}
+		b.Created = time.Unix(0, created).UTC()
+		list = append(list, b)
+	}
+	return list, rows.Err()
+}
+
+// objects calls yield for objects of a bucket with keys in [from, to), to when not empty,
+// in byte order; exclusive leaves out from itself. It ends early when yield returns false.
+func (c *catalog) objects(ctx context.Context, bucket string, from string, exclusive bool, to string, limit int, yield func(Object) bool) error {
+	id, err := c.bucket(ctx, bucket)
+	if err != nil {
+		return err
+	}
+	op := ">="
+	if exclusive {
+		op = ">"
+	}
+	q := `SELECT ` + objectColumns + ` FROM objects o WHERE o.bucket = ? AND o.key ` + op + ` ? AND o.latest = 1 AND o.marker = 0`
+	args := []any{id, from}
+	if to != "" {
+		q += ` AND o.key < ?`
+		args = append(args, to)
+	}
+	q += ` ORDER BY o.key LIMIT ?`
+	rows, err := c.read.QueryContext(ctx, q, append(args, limit)...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		o, err := scanObject(bucket, rows.Scan)
+		if err != nil {
+			return err
+		}
+		if !yield(o) {
+			return nil
+		}
+	}
+	return rows.Err()
+}
+
+// stripes calls yield for each stripe with data or journal on disk, in order of id.
+func (c *catalog) stripes(ctx context.Context, yield func(s *stripe, freed bool) error) error {
+	rows, err := c.read.QueryContext(ctx, `SELECT id, seq, journal, refs, live, freed, info FROM stripes ORDER BY id`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		s := &stripe{}
+		var info []byte
+		var freed bool
+		if err := rows.Scan(&s.ID, &s.Seq, &s.Journal, &s.Refs, &s.Live, &freed, &info); err != nil {
+			return err
+		}
+		if err := s.decodeInfo(info); err != nil {
+			return err
+		}
+		if err := yield(s, freed); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// dead returns stripes that no object has used since before the given batch.
+func (c *catalog) dead(ctx context.Context, before uint64, limit int) ([]*stripe, error) {
+	rows, err := c.read.QueryContext(ctx, `SELECT id, seq, journal, info FROM stripes
+		WHERE refs = 0 AND freed = 0 AND dead_since < ? ORDER BY dead_since LIMIT ?`, int64(before), limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var list []*stripe
+	for rows.Next() {
+		s := &stripe{}
+		var info []byte
+		if err := rows.Scan(&s.ID, &s.Seq, &s.Journal, &info); err != nil {
+			return nil, err
+		}
+		if err := s.decodeInfo(info); err != nil {
+			return nil, err
+		}
+		list = append(list, s)
+	}
+	return list, rows.Err()
+}
+
+// damage returns the shards that reads or checks found bad, by stripe.
+func (c *catalog) damage(ctx context.Context) (map[uint64][]int, error) {
+	rows, err := c.read.QueryContext(ctx, `SELECT stripe, shard FROM damage ORDER BY stripe, shard`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	bad := map[uint64][]int{}
+	for rows.Next() {
+		var id uint64
+		var shard int
+		if err := rows.Scan(&id, &shard); err != nil {
+			return nil, err
+		}
+		bad[id] = append(bad[id], shard)
+	}
+	return bad, rows.Err()
+}
+
+// totals returns the numbers of buckets and objects and the sum of object sizes.
+func (c *catalog) totals(ctx context.Context) (buckets, objects, bytes int64, err error) {
+	err = c.read.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM buckets), count(*), coalesce(sum(size), 0)
+		FROM objects WHERE latest = 1 AND marker = 0`).Scan(&buckets, &objects, &bytes)
+	return buckets, objects, bytes, err
+}
+
+// keysOf returns the names of objects that lie in any of the stripes.
+func (c *catalog) keysOf(ctx context.Context, k int, stripes map[uint64]bool) ([]string, error) {
+	rows, err := c.read.QueryContext(ctx, `SELECT b.name, o.key, coalesce(o.layout, s.layout) FROM objects o
+		JOIN buckets b ON b.id = o.bucket LEFT JOIN shared s ON s.id = o.shared WHERE o.marker = 0 ORDER BY b.name, o.key`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var keys []string
+	for rows.Next() {
+		var bucket, key string
+		var blob []byte
+		if err := rows.Scan(&bucket, &key, &blob); err != nil {
+			return nil, err
+		}
+		d := &decoder{p: blob}
+		hit := false
+		for _, e := range d.layout() {
+			e.stripes(k, func(id uint64, _ int64) { hit = hit || stripes[id] })
+		}
+		if hit {
+			keys = append(keys, bucket+"/"+key)
+		}
+	}
+	return keys, rows.Err()
+}
+
+// update runs f in a transaction that is committed, durably, when f returns nil.
+func (c *catalog) update(ctx context.Context, f func(*tx) error) error {
+	if c.write == nil {
+		return ErrReadOnly
+	}
+	s, err := c.write.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("catalog: %w", catalogError(err))
+	}
+	t := &tx{Tx: s, ctx: ctx, fresh: map[uint64]*stripe{}, delta: map[uint64]delta{}}
+	if err := f(t); err != nil {
+		s.Rollback()
+		return err
+	}
+	if err := t.flush(); err != nil {
+		s.Rollback()
+		return fmt.Errorf("catalog: %w", catalogError(err))
+	}
+	if err := s.Commit(); err != nil {
+		return fmt.Errorf("catalog: %w", catalogError(err))
+	}
+	return nil
+}
+
+// catalogError tells a full file system from other errors of the driver.
+func catalogError(err error) error {
+	if strings.Contains(err.Error(), "database or disk is full") {
+		return fmt.Errorf("%w: %w", ErrNoSpace, err)
+	}
+	return err
+}

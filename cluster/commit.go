@@ -1,0 +1,342 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/wattle-storage/wattle/placement"
+)
+
+// Limits of a batch. They bound memory and the time that its last request waits.
+const (
+	batchBytes   = 8 << 20
+	batchRecords = 4096
+	batchJournal = 1 << 20
+)
+
+// A request is one change on its way into a batch.
+type request struct {
+	rec  record
+	data []byte // bytes to pack: an object of up to packLimit, or the end of a larger one
+
+	// of a large object: stripes on the disks already, the last one still in memory, and
+	// the disks that hold what is not synced yet
+	written []*stripe
+	tail    *buffer
+	dirty   map[placement.DiskID]bool
+
+	sub  []request // further records that go with it
+	done chan result
+}
+
+type result struct {
+	object Object
+	err    error
+}
+
+// submit hands a request to the committer and waits until it is durable or refused. Once
+// the committer has taken a request it finishes it, whatever becomes of ctx.
+func (c *Cluster) submit(ctx context.Context, r *request) (Object, error) {
+	if c.readOnly {
+		return Object{}, ErrReadOnly
+	}
+	r.done = make(chan result, 1)
+	select {
+	case c.requests <- r:
+	case <-ctx.Done():
+		return Object{}, ctx.Err()
+	case <-c.closing:
+		return Object{}, errClosed
+	}
+	res := <-r.done
+	return res.object, res.err
+}
+
+var errClosed = errors.New("the cluster is closed")
+
+// commitLoop takes requests into batches and commits batch after batch.
+func (c *Cluster) commitLoop() {
+	defer close(c.committerDone)
+	var last int               // requests in the last batch
+	var syncTime time.Duration // time that the last batch took to store
+	for {
+		batch, ok := c.gather(last, syncTime/10)
+		if !ok {
+			return
+		}
+		start := time.Now()
+		c.commit(batch)
+		last, syncTime = len(batch), time.Since(start)
+		c.reap()
+	}
+}
+
+// gather waits for a first request and takes with it all that wait, then waits up to
+// linger for as many as came last time.
+func (c *Cluster) gather(last int, linger time.Duration) ([]*request, bool) {
+	var batch []*request
+	bytes, journal := 0, 0
+	add := func(r *request) {
+		batch = append(batch, r)
+		bytes += len(r.data)
+		journal += 64 + len(r.rec.Key) + 24*len(r.rec.Layout) + metaBytes(r.rec.Meta)
+	}
+	full := func() bool { return bytes >= batchBytes || journal >= batchJournal || len(batch) >= batchRecords }
+	select {
+	case r := <-c.requests:
+		add(r)
+	case <-c.closing:
+		select {
+		case r := <-c.requests:
+			add(r)
+		default:
+			return nil, false
+		}
+	}
+	var timer <-chan time.Time
+	for !full() {
+		select {
+		case r := <-c.requests:
+			add(r)
+			continue
+		default:
+		}
+		if len(batch) >= last || linger <= 0 {
+			break
+		}
+		if timer == nil {
+			timer = time.After(linger)
+		}
+		select {
+		case r := <-c.requests:
+			add(r)
+		case <-timer:
+			return batch, true
+		}
+	}
+	return batch, true
+}
+
+func metaBytes(m map[string]string) int {
+	n := 0
+	for k, v := range m {
+		n += len(k) + len(v) + 2
+	}
+	return n
+}
+
+// commit makes a batch durable and answers its requests. When it cannot be written whole,
+// each request is tried alone, so that one that is too much does not take others with it.
+func (c *Cluster) commit(batch []*request) {
+	results, err := c.tryCommit(batch)
+	switch {
+	case err == nil:
+		for i, r := range batch {
+			r.done <- results[i]
+		}
+	case len(batch) == 1:
+		batch[0].done <- result{err: err}
+	default:
+		for _, r := range batch {
+			c.commit([]*request{r})
+		}
+	}
+}
+
+func (c *Cluster) tryCommit(batch []*request) ([]result, error) {
+	seq := c.sequence.Add(1)
+	packed := c.packBatch(batch)
+	stripes := packed
+	dirty := map[placement.DiskID]bool{}
+	for _, r := range batch {
+		if r.tail != nil {
+			stripes = append(stripes, r.tail)
+		}
+		for d := range r.dirty {
+			dirty[d] = true
+		}
+	}
+	if len(stripes) == 0 {
+		packed = []*buffer{newBuffer(c.stripeID(), c.config.Scheme, make([]uint32, c.config.Scheme.K), nil)}
+		stripes = packed
+	}
+	records := make([]record, 0, len(batch)+len(c.aborted))
+	for _, r := range batch {
+		records = append(records, r.rec)
+	}
+	for _, n := range c.aborted {
+		records = append(records, record{Kind: recAbort, Aborted: n})
+	}
+	carrier := stripes[0]
+	carrier.journal = encodeJournal(records)
+	carrier.Journal = uint32(len(carrier.journal))
+	for _, b := range stripes {
+		b.Seq = seq
+	}
+	defer func() {
+		for _, b := range packed {
+			c.release(b)
+		}
+	}()
+	err := c.store(context.Background(), stripes, true, dirty, nil)
+	if err == nil {
+		err = c.settle(batch)
+	}
+	var results []result
+	if err == nil {
+		results, err = c.record(batch, stripes, records, seq)
+	}
+	if err != nil {
+		c.abort(seq, stripes, carrier)
+		return nil, err
+	}
+	c.committed.Store(seq)
+	c.commits.Add(1)
+	c.aborted = nil
+	for _, r := range batch {
+		if r.tail != nil {
+			c.release(r.tail)
+		}
+	}
+	return results, nil
+}
+
+// abort remembers that a batch was given up, for the next one's journal to say, and frees
+// what was written of it.
+func (c *Cluster) abort(seq uint64, stripes []*buffer, carrier *buffer) {
+	c.aborted = append(c.aborted, seq)
+	scrap := make([]*stripe, len(stripes))
+	for i, b := range stripes {
+		scrap[i] = b.stripe
+	}
+	c.scrap(scrap)
+	carrier.journal, carrier.Journal = nil, 0
+}
+
+// settle checks the stripes of large objects that were written before the batch, after the
+// sync of their disks: shards on a disk whose sync failed are not there.
+func (c *Cluster) settle(batch []*request) error {
+	for _, r := range batch {
+		for _, s := range r.written {
+			for i, p := range s.Places {
+				if p.Disk != none && !c.usable(p.Disk) && r.dirty[p.Disk] {
+					s.Places[i] = place{Disk: none}
+				}
+			}
+			if err := c.enough(s); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// record commits the catalog's part of a batch.
+func (c *Cluster) record(batch []*request, stripes []*buffer, records []record, seq uint64) ([]result, error) {
+	results := make([]result, len(batch))
+	err := c.catalog.update(context.Background(), func(t *tx) error {
+		t.seq = seq
+		for _, b := range stripes {
+			t.addStripe(b.stripe)
+		}
+		for _, r := range batch {
+			for _, s := range r.written {
+				s.Seq = seq
+				t.addStripe(s)
+			}
+		}
+		for i, r := range records {
+			o, fatal, err := t.apply(r, i)
+			if fatal {
+				return err
+			}
+			if i < len(batch) {
+				results[i] = result{o, err}
+			}
+		}
+		return t.setNumber("sequence", seq)
+	})
+	if err != nil {
+		if n, e := c.catalog.number("sequence"); e != nil || n != seq {
+			return nil, err // rolled back
+		}
+	}
+	by := map[uint64]*stripe{}
+	for _, b := range stripes {
+		by[b.ID] = b.stripe
+	}
+	for i, r := range batch {
+		if results[i].err == nil && r.rec.Kind == recPut {
+			c.describe(&results[i].object, r, by)
+		}
+	}
+	return results, nil
+}
+
+// describe adds to a put's answer what its write left out.
+func (c *Cluster) describe(o *Object, r *request, by map[uint64]*stripe) {
+	o.Scheme = c.config.Scheme.String()
+	o.Survives = c.config.Scheme.Tolerates()
+	look := func(s *stripe) {
+		if s == nil || s.missing() <= o.Missing {
+			return
+		}
+		o.Missing = s.missing()
+		o.Survives = c.survives(s, func(placement.DiskID) bool { return true })
+	}
+	for _, s := range r.written {
+		look(s)
+	}
+	for _, e := range r.rec.Layout {
+		look(by[e.Stripe])
+	}
+}
+
+// packBatch packs the bytes of the batch's requests into stripes, codes them, and
+// completes the requests' layouts.
+func (c *Cluster) packBatch(batch []*request) []*buffer {
+	var items []*request
+	var sizes []int
+	for _, r := range batch {
+		r.rec.Layout = r.rec.Layout[:r.spreadExtents()]
+		if len(r.data) > 0 {
+			items = append(items, r)
+			sizes = append(sizes, len(r.data))
+		}
+	}
+	if len(items) == 0 {
+		return nil
+	}
+	scheme := c.config.Scheme
+	slots, columns := pack(sizes, scheme.K, c.shard)
+	buffers := make([]*buffer, len(columns))
+	for i, cols := range columns {
+		buffers[i] = newBuffer(c.stripeID(), scheme, cols, make([]byte, stripeBytes(scheme, cols)))
+		buffers[i].mem = nil
+	}
+	for i, r := range items {
+		s, b := slots[i], buffers[slots[i].Stripe]
+		copy(b.shards[s.Col][s.Off:], r.data)
+		r.rec.Layout = append(r.rec.Layout, extent{Stripe: b.ID, Col: uint8(s.Col), Off: s.Off, Len: int64(len(r.data)),
+			Sum: packedSum(b.ID, uint8(s.Col), s.Off, r.data)})
+	}
+	code := c.code(scheme)
+	for _, b := range buffers {
+		if err := code.Encode(b.shards); err != nil {
+			panic(fmt.Sprintf("encode a packed stripe: %v", err)) // its shape is ours
+		}
+	}
+	return buffers
+}
+
+// spreadExtents counts the extents that the stream made; those after it are of a batch
+// that was given up.
+func (r *request) spreadExtents() int {
+	n := 0
+	for n < len(r.rec.Layout) && r.rec.Layout[n].Count > 0 {
+		n++
+	}
+	return n
+}

@@ -1,0 +1,517 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+
+	"github.com/wattle-storage/wattle/disks"
+	"github.com/wattle-storage/wattle/placement"
+)
+
+// Stat returns what the catalog knows of an object.
+func (c *Cluster) Stat(ctx context.Context, bucket, key string) (Object, error) {
+	o, layout, err := c.catalog.lookup(ctx, bucket, key)
+	if err != nil {
+		return o, err
+	}
+	return o, c.safety(ctx, &o, layout)
+}
+
+// safety says how much more an object's worst stripe may lose as the disks stand.
+func (c *Cluster) safety(ctx context.Context, o *Object, layout []extent) error {
+	o.Scheme = c.config.Scheme.String()
+	o.Survives = c.config.Scheme.Tolerates()
+	for _, e := range layout {
+		for i := uint64(0); i < max(1, uint64(e.Count)); i++ {
+			s, err := c.catalog.stripeByID(ctx, e.Stripe+i)
+			if err != nil {
+				return err
+			}
+			gone := 0
+			for j, ok := range s.have(c.readable) {
+				if !ok && s.stored(j) {
+					gone++
+				}
+			}
+			if gone == 0 {
+				continue
+			}
+			o.Missing = max(o.Missing, gone)
+			o.Survives = min(o.Survives, c.survives(s, c.readable))
+		}
+	}
+	return nil
+}
+
+// Get opens an object, or a range of it, for reading. What was looked up stays readable
+// until Close, whatever is put, deleted or moved meanwhile.
+func (c *Cluster) Get(ctx context.Context, bucket, key string, o GetOptions) (Reader, error) {
+	unpin, err := c.pin()
+	if err != nil {
+		return nil, err
+	}
+	obj, layout, err := c.catalog.lookup(ctx, bucket, key)
+	if err != nil {
+		unpin()
+		return nil, err
+	}
+	from, to, err := o.bounds(obj)
+	if err != nil {
+		unpin()
+		return nil, err
+	}
+	obj.Scheme = c.config.Scheme.String()
+	ctx, cancel := context.WithCancel(ctx)
+	return &reader{c: c, ctx: ctx, cancel: cancel, unpin: unpin, object: obj,
+		parts: c.parts(layout, from, to), bad: map[placement.DiskID]bool{}}, nil
+}
+
+// bounds turns options into a range of the object.
+func (o GetOptions) bounds(obj Object) (from, to int64, err error) {
+	from, to = o.Offset, obj.Size
+	if from < 0 {
+		from = max(0, obj.Size+from)
+	}
+	if from > obj.Size || from == obj.Size && from > 0 {
+		return 0, 0, fmt.Errorf("%s/%s has %d bytes, and the range begins at %d: %w", obj.Bucket, obj.Key, obj.Size, from, ErrRange)
+	}
+	if o.Length > 0 && o.Length < to-from {
+		to = from + o.Length
+	}
+	return from, to, nil
+}
+
+// A part is a range of one stripe: of a packed extent, or of the data of a spread one.
+type part struct {
+	id       uint64
+	packed   *extent
+	shard    uint32 // column length of a spread stripe
+	from, to int64
+}
+
+// parts cuts [from, to) of an object into the stripes that hold it.
+func (c *Cluster) parts(layout []extent, from, to int64) []part {
+	var list []part
+	at := int64(0)
+	k := c.config.Scheme.K
+	for i := range layout {
+		e := &layout[i]
+		e.stripes(k, func(id uint64, n int64) {
+			a, b := max(from, at), min(to, at+n)
+			if a < b {
+				p := part{id: id, shard: e.Shard, from: a - at, to: b - at}
+				if e.Count == 0 {
+					p.packed = e
+				}
+				list = append(list, p)
+			}
+			at += n
+		})
+	}
+	return list
+}
+
+// A reader reads parts ahead, two at a time, and hands them out in order.
+type reader struct {
+	c      *Cluster
+	ctx    context.Context
+	cancel context.CancelFunc
+	unpin  func()
+	object Object
+
+	parts []part
+	ahead []*fetch
+	now   *fetch
+	err   error
+
+	mu       sync.Mutex
+	degraded Degraded                  // guarded by mu
+	bad      map[placement.DiskID]bool // guarded by mu
+}
+
+// A fetch is a part on its way: columns of bytes, in order.
+type fetch struct {
+	mem  []byte
+	cols [][]byte
+	err  error
+	done chan struct{}
+}
+
+const readAhead = 2
+
+func (r *reader) Object() Object { return r.object }
+
+func (r *reader) Degraded() Degraded {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	d := r.degraded
+	d.Disks = nil
+	for id := range r.bad {
+		d.Disks = append(d.Disks, r.c.name(id))
+	}
+	slices.Sort(d.Disks)
+	return d
+}
+
+// next makes the next part the current one.
+func (r *reader) next() error {
+	if r.err != nil {
+		return r.err
+	}
+	r.drop()
+	for len(r.ahead) < readAhead && len(r.parts) > 0 {
+		f, p := &fetch{done: make(chan struct{})}, r.parts[0]
+		if len(r.ahead) > 0 {
+			if f.mem = r.c.pool.try(r.c.need(p)); f.mem == nil {
+				break
+			}
+		} else if f.mem, r.err = r.c.pool.get(r.ctx, r.c.need(p)); r.err != nil {
+			return r.err
+		}
+		mem := f.mem
+		r.parts = r.parts[1:]
+		r.ahead = append(r.ahead, f)
+		if len(r.ahead) == 1 && len(r.parts) == 0 { // nothing to read meanwhile
+			f.cols, f.err = r.fetch(p, mem)
+			close(f.done)
+			break
+		}
+		go func() {
+			defer close(f.done)
+			f.cols, f.err = r.fetch(p, mem)
+		}()
+	}
+	if len(r.ahead) == 0 {
+		r.err = io.EOF
+		return r.err
+	}
+	r.now, r.ahead = r.ahead[0], r.ahead[1:]
+	<-r.now.done
+	r.err = r.now.err
+	return r.err
+}
+
+func (r *reader) drop() {
+	if r.now != nil && r.now.mem != nil {
+		r.c.pool.put(r.now.mem)
+	}
+	r.now = nil
+}
+
+func (r *reader) Read(p []byte) (int, error) {
+	for r.now == nil || len(r.now.cols) == 0 {
+		if err := r.next(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, r.now.cols[0])
+	if r.now.cols[0] = r.now.cols[0][n:]; len(r.now.cols[0]) == 0 {
+		r.now.cols = r.now.cols[1:]
+	}
+	return n, nil
+}
+
+func (r *reader) WriteTo(w io.Writer) (int64, error) {
+	total := int64(0)
+	for {
+		for r.now != nil && len(r.now.cols) > 0 {
+			n, err := w.Write(r.now.cols[0])
+			total += int64(n)
+			if err != nil {
+				return total, err
+			}
+			r.now.cols = r.now.cols[1:]
+		}
+		if err := r.next(); err == io.EOF {
+			return total, nil
+		} else if err != nil {
+			return total, err
+		}
+	}
+}
+
+func (r *reader) Close() error {
+	r.cancel()
+	r.drop()
+	for _, f := range r.ahead {
+		<-f.done
+		if f.mem != nil {
+			r.c.pool.put(f.mem)
+		}
+	}
+	r.ahead = nil
+	if r.err == nil {
+		r.err = errClosed
+	}
+	r.unpin()
+	r.unpin = func() {}
+	return nil
+}
+
+// need is the memory to read a part with.
+func (c *Cluster) need(p part) int {
+	if p.packed != nil {
+		return int(p.to - p.from)
+	}
+	return c.config.Scheme.K * int(p.shard)
+}
+
+// fetch reads a part into mem. When an address no longer holds what the catalog said, it
+// looks again, since the shard may have moved; only an unchanged address is damage.
+func (r *reader) fetch(p part, mem []byte) ([][]byte, error) {
+	s, err := r.c.catalog.stripeByID(r.ctx, p.id)
+	if err != nil {
+		return nil, r.wrap(err)
+	}
+	for try := 0; ; try++ {
+		cols, err := r.read(s, p, mem)
+		if err == nil {
+			return cols, nil
+		}
+		if r.ctx.Err() != nil {
+			return nil, r.ctx.Err()
+		}
+		again, e := r.c.catalog.stripeByID(r.ctx, p.id)
+		if e != nil || try == 2 || slices.Equal(again.Places, s.Places) {
+			return nil, r.wrap(err)
+		}
+		s = again
+	}
+}
+
+func (r *reader) wrap(err error) error {
+	return fmt.Errorf("%s/%s: %w", r.object.Bucket, r.object.Key, err)
+}
+
+func (r *reader) read(s *stripe, p part, mem []byte) ([][]byte, error) {
+	if p.packed != nil {
+		return r.readPacked(s, p, mem)
+	}
+	return r.readSpread(s, p, mem)
+}
+
+// readPacked reads a packed extent: from its one shard, or rebuilt.
+func (r *reader) readPacked(s *stripe, p part, mem []byte) ([][]byte, error) {
+	e := p.packed
+	col, whole := int(e.Col), mem
+	if col >= len(s.Columns) || int64(e.Off)+e.Len > int64(s.Columns[col]) {
+		return nil, fmt.Errorf("stripe %x: %w: extent outside its column", s.ID, ErrDataLost)
+	}
+	if p.to-p.from < e.Len { // the sum is of the whole extent
+		whole = make([]byte, e.Len)
+	}
+	good := func(b []byte) bool { return packedSum(s.ID, e.Col, e.Off, b) == e.Sum }
+	err := r.c.readShard(r.ctx, s, col, int(e.Off), whole, true)
+	if err != nil || !good(whole) {
+		if err == nil {
+			err = disks.ErrCorrupt
+		}
+		r.note(s, col, err)
+		want := make([][]byte, len(s.Places))
+		want[col] = whole
+		if err := r.rebuild(s, want, int(e.Off), len(whole), nil); err != nil {
+			return nil, err
+		}
+		if !good(whole) {
+			return nil, fmt.Errorf("stripe %x: %w: rebuilt bytes do not match the object's checksum", s.ID, ErrDataLost)
+		}
+	}
+	if len(whole) > len(mem) {
+		copy(mem, whole[p.from:p.to])
+	}
+	return [][]byte{mem[:p.to-p.from]}, nil
+}
+
+// readSpread reads a range of a stripe whose columns lie end to end.
+func (r *reader) readSpread(s *stripe, p part, mem []byte) ([][]byte, error) {
+	k, c := len(s.Columns), int64(p.shard)
+	cols := make([][]byte, s.Scheme.N())
+	lo, hi := make([]int, k), make([]int, k)
+	var order, failed []int
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for i := range k {
+		a, b := max(p.from-int64(i)*c, 0), min(p.to-int64(i)*c, c)
+		if a >= b {
+			continue
+		}
+		lo[i], hi[i] = int(a), int(b)
+		cols[i] = mem[int64(i)*c+a : int64(i)*c+b]
+		order = append(order, i)
+	}
+	read := func(i int) {
+		if err := r.c.readShard(r.ctx, s, i, lo[i], cols[i], false); err != nil {
+			r.note(s, i, err)
+			mu.Lock()
+			failed = append(failed, i)
+			mu.Unlock()
+		}
+	}
+	if len(order) == 1 {
+		read(order[0])
+	} else {
+		half := (len(order) + 1) / 2 // two at a time: reading and checking share the cores
+		for _, part := range [][]int{order[:half], order[half:]} {
+			wg.Go(func() {
+				for _, i := range part {
+					read(i)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	if err := r.ctx.Err(); err != nil {
+		return nil, err
+	}
+	if len(failed) > 0 {
+		if err := r.rebuildSpread(s, cols, lo, hi, failed); err != nil {
+			return nil, err
+		}
+	}
+	out := make([][]byte, len(order))
+	for j, i := range order {
+		out[j] = cols[i]
+	}
+	return out, nil
+}
+
+// rebuildSpread makes the failed columns anew over the smallest range that holds them all,
+// with what was read already where it covers that range.
+func (r *reader) rebuildSpread(s *stripe, cols [][]byte, lo, hi, failed []int) error {
+	a, b := lo[failed[0]], hi[failed[0]]
+	for _, i := range failed {
+		a, b = min(a, lo[i]), max(b, hi[i])
+	}
+	got := make([][]byte, len(cols))
+	for i := range lo {
+		if cols[i] == nil || slices.Contains(failed, i) {
+			continue
+		}
+		end := min(b, int(s.size(i)))
+		if lo[i] <= a && hi[i] >= end {
+			got[i] = cols[i][min(a-lo[i], len(cols[i])):max(min(a-lo[i], len(cols[i])), end-lo[i])]
+		}
+	}
+	want := make([][]byte, len(cols))
+	scratch := map[int][]byte{}
+	for _, i := range failed {
+		if lo[i] == a {
+			want[i] = cols[i]
+			continue
+		}
+		scratch[i] = make([]byte, hi[i]-a)
+		want[i] = scratch[i]
+	}
+	if err := r.rebuild(s, want, a, b-a, got); err != nil {
+		return err
+	}
+	for i, p := range scratch {
+		copy(cols[i], p[lo[i]-a:])
+	}
+	return nil
+}
+
+// rebuild fills want with bytes from off on of those shards, from others over the range of
+// size bytes. got holds the same range of shards that were read already, or nil.
+func (r *reader) rebuild(s *stripe, want [][]byte, off, size int, got [][]byte) error {
+	r.mu.Lock()
+	r.degraded.Stripes++
+	r.mu.Unlock()
+	return r.c.rebuild(r.ctx, s, want, off, size, got, func(i int, err error) { r.note(s, i, err) })
+}
+
+// note remembers a bad shard for the answer and for repair.
+func (r *reader) note(s *stripe, i int, err error) {
+	if errors.Is(err, context.Canceled) {
+		return
+	}
+	r.mu.Lock()
+	r.degraded.Shards++
+	if d := s.Places[i].Disk; d != none {
+		r.bad[d] = true
+	}
+	r.mu.Unlock()
+	r.c.damaged(s, i, err)
+}
+
+// readShard reads bytes of shard i. Zeros beyond a shorter column are not stored and not
+// asked for.
+func (c *Cluster) readShard(ctx context.Context, s *stripe, i, off int, dst []byte, raw bool) error {
+	p := s.Places[i]
+	if p.Disk == none {
+		return fmt.Errorf("shard %d of stripe %x was never placed: %w", i, s.ID, disks.ErrLost)
+	}
+	d := c.disk(p.Disk)
+	if d == nil {
+		return fmt.Errorf("shard %d of stripe %x: disk %s: %w", i, s.ID, c.name(p.Disk), disks.ErrLost)
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience*c.deadline)
+	defer cancel()
+	read := d.Read
+	if raw {
+		read = d.ReadRaw
+	}
+	if err := read(ctx, s.ref(i), off, dst); err != nil {
+		return fmt.Errorf("shard %d of stripe %x: disk %s: %w", i, s.ID, c.name(p.Disk), err)
+	}
+	return nil
+}
+
+// rebuild fills want (by shard) with bytes from off on, decoding the range of size bytes
+// from the cheapest shards that can be read and verified. bad is told of those that cannot.
+func (c *Cluster) rebuild(ctx context.Context, s *stripe, want [][]byte, off, size int, got [][]byte, bad func(int, error)) error {
+	code, n := c.code(s.Scheme), s.Scheme.N()
+	have := s.have(c.readable)
+	var wanted []int
+	dst := make([][]byte, n)
+	for i, p := range want {
+		if p != nil {
+			have[i] = false
+			dst[i] = p
+			wanted = append(wanted, i)
+		}
+	}
+	shards := make([][]byte, n)
+	copy(shards, got)
+	for {
+		reads, err := code.Plan(wanted, have, func(i int) float64 {
+			if shards[i] != nil || int(s.size(i)) <= off {
+				return 0
+			}
+			return 1
+		})
+		if err != nil {
+			return fmt.Errorf("stripe %x of %s: %w: %w", s.ID, s.Scheme, ErrDataLost, err)
+		}
+		use := make([][]byte, n)
+		ok := true
+		for _, i := range reads {
+			if shards[i] == nil {
+				shards[i] = make([]byte, max(0, min(size, int(s.size(i))-off)))
+				if len(shards[i]) > 0 {
+					err = c.readShard(ctx, s, i, off, shards[i], false)
+				}
+				if ctx.Err() != nil {
+					return ctx.Err()
+				}
+				if err != nil {
+					bad(i, err)
+					shards[i], have[i], ok = nil, false, false
+					break
+				}
+			}
+			use[i] = shards[i]
+		}
+		if !ok {
+			continue
+		}
+		if err := code.Rebuild(use, dst, size); err != nil {
+			return fmt.Errorf("stripe %x: %w", s.ID, err)
+		}
+		return nil
+	}
+}

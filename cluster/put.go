@@ -1,0 +1,340 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/wattle-storage/wattle/placement"
+)
+
+// checkKey tells what is wrong with a key, if anything.
+func checkKey(key string) error {
+	switch {
+	case key == "":
+		return &NameError{"key", key, "it is empty; name the object, as in bucket/key"}
+	case len(key) > MaxKey:
+		return &NameError{"key", key[:32] + "…", fmt.Sprintf("it has %d bytes, and at most %d are allowed", len(key), MaxKey)}
+	case !utf8.ValidString(key):
+		return &NameError{"key", key, "it is not valid UTF-8"}
+	case strings.ContainsRune(key, 0):
+		return &NameError{"key", key, "it holds a zero byte"}
+	}
+	return nil
+}
+
+// checkBucket tells what is wrong with a bucket name, if anything. The rules are those of
+// S3, so that a bucket can be served under its name.
+func checkBucket(name string) error {
+	why := ""
+	switch {
+	case len(name) < minBucket || len(name) > MaxBucket:
+		why = fmt.Sprintf("it has %d bytes, and %d to %d are allowed", len(name), minBucket, MaxBucket)
+	case strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-.") != "" || strings.IndexFunc(name, badInBucket) >= 0:
+		why = "lower-case letters, digits, '-' and '.' are allowed"
+	case strings.ContainsAny(name[:1]+name[len(name)-1:], "-."):
+		why = "it must begin and end with a letter or a digit"
+	case strings.Contains(name, ".."):
+		why = "it holds two dots in a row"
+	}
+	if why == "" {
+		return nil
+	}
+	return &NameError{"bucket name", name, why}
+}
+
+func badInBucket(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '.'
+}
+
+// ParseAddress splits "bucket", "bucket/key", "s3://bucket/key" or "wattle://bucket/key".
+// The key is empty when there is none.
+func ParseAddress(s string) (bucket, key string, err error) {
+	rest := s
+	for _, scheme := range []string{"s3://", "wattle://"} {
+		rest = strings.TrimPrefix(rest, scheme)
+	}
+	bucket, key, _ = strings.Cut(rest, "/")
+	if err := checkBucket(bucket); err != nil {
+		return "", "", fmt.Errorf("address %q: %w", s, err)
+	}
+	if key != "" {
+		if err := checkKey(key); err != nil {
+			return "", "", fmt.Errorf("address %q: %w", s, err)
+		}
+	}
+	return bucket, key, nil
+}
+
+// MakeBucket makes an empty bucket.
+func (c *Cluster) MakeBucket(ctx context.Context, name string) error {
+	if err := checkBucket(name); err != nil {
+		return err
+	}
+	_, err := c.submit(ctx, &request{rec: record{Kind: recMakeBucket, Bucket: name, Time: c.now()}})
+	return err
+}
+
+// RemoveBucket removes an empty bucket.
+func (c *Cluster) RemoveBucket(ctx context.Context, name string) error {
+	if _, err := c.catalog.bucket(ctx, name); err != nil {
+		return err
+	}
+	_, err := c.submit(ctx, &request{rec: record{Kind: recRemoveBucket, Bucket: name, Time: c.now()}})
+	return err
+}
+
+// Delete removes an object. Its space is freed when no reader needs it.
+func (c *Cluster) Delete(ctx context.Context, bucket, key string) error {
+	if _, _, err := c.catalog.lookup(ctx, bucket, key); err != nil {
+		return err
+	}
+	_, err := c.submit(ctx, &request{rec: record{Kind: recDelete, Bucket: bucket, Key: key, Time: c.now()}})
+	return err
+}
+
+// Copy makes an object that shares the source's bytes. Content type and metadata are the
+// source's unless o gives either.
+func (c *Cluster) Copy(ctx context.Context, fromBucket, fromKey, bucket, key string, o PutOptions) (Object, error) {
+	if err := errors.Join(checkBucket(bucket), checkKey(key)); err != nil {
+		return Object{}, err
+	}
+	src, _, err := c.catalog.lookup(ctx, fromBucket, fromKey)
+	if err != nil {
+		return Object{}, err
+	}
+	return c.submit(ctx, &request{rec: record{Kind: recCopy, Bucket: bucket, Key: key, Time: c.now(),
+		From: fromBucket, FromKey: fromKey, FromSequence: src.Sequence, Replace: o.ContentType != "" || o.Meta != nil,
+		ContentType: o.ContentType, Meta: o.Meta, IfAbsent: o.IfAbsent, IfSequence: o.IfSequence}})
+}
+
+func (c *Cluster) now() int64 { return time.Now().UnixNano() }
+
+// Put stores what r gives until EOF under a key, replacing what was there, and returns
+// when it is durable. When r fails, nothing is stored.
+func (c *Cluster) Put(ctx context.Context, bucket, key string, r io.Reader, o PutOptions) (Object, error) {
+	if c.readOnly {
+		return Object{}, ErrReadOnly
+	}
+	if err := errors.Join(checkBucket(bucket), checkKey(key)); err != nil {
+		return Object{}, err
+	}
+	if _, err := c.catalog.bucket(ctx, bucket); err != nil {
+		return Object{}, err
+	}
+	req := &request{rec: record{Kind: recPut, Bucket: bucket, Key: key, ContentType: o.ContentType, Meta: o.Meta,
+		IfAbsent: o.IfAbsent, IfSequence: o.IfSequence}}
+	s := &stream{c: c, req: req, r: r, hint: o.Size}
+	defer s.close()
+	if err := s.fill(ctx); err != nil {
+		s.scrap()
+		return Object{}, fmt.Errorf("%s/%s: %w", bucket, key, err)
+	}
+	req.rec.Time = c.now()
+	obj, err := c.submit(ctx, req)
+	if err != nil {
+		s.scrap()
+		return Object{}, err
+	}
+	return obj, nil
+}
+
+// A stream turns the bytes of one put into stripes. A full stripe is coded and appended
+// while the next is read; the last one, and what is left for packing, go with the batch.
+type stream struct {
+	c    *Cluster
+	req  *request
+	r    io.Reader
+	hint int64
+
+	head     []byte // reserved from the pool
+	reserved int64
+
+	mu      sync.Mutex
+	err     error // guarded by mu; the first of a writer
+	writers sync.WaitGroup
+	slots   chan struct{}
+	spread  []*buffer
+}
+
+// fill reads all of r.
+func (s *stream) fill(ctx context.Context) error {
+	size := packLimit + 1
+	if s.hint > 0 && s.hint <= packLimit {
+		size = int(s.hint) + 1
+	}
+	if err := s.grab(ctx, size); err != nil {
+		return err
+	}
+	n, err := readFull(s.r, s.head)
+	if err == nil && size <= packLimit { // the hint was too small
+		head := s.head
+		if err := s.grab(ctx, packLimit+1); err != nil {
+			return err
+		}
+		var m int
+		copy(s.head, head)
+		m, err = readFull(s.r, s.head[n:])
+		n += m
+	}
+	for {
+		s.req.rec.Size += int64(n)
+		switch {
+		case err == io.EOF:
+			s.req.data = s.head[:n]
+			return s.finish(n > 0)
+		case err != nil:
+			return err
+		}
+		var last bool
+		if last, err = s.stripe(ctx, n); err != nil {
+			return err
+		}
+		if last {
+			s.req.data = nil
+			return s.finish(false)
+		}
+		n, err = readFull(s.r, s.head)
+	}
+}
+
+func (s *stream) grab(ctx context.Context, n int) error {
+	if s.reserved < int64(n) {
+		if err := s.c.pool.reserve(ctx, int64(n)-s.reserved); err != nil {
+			return err
+		}
+		s.reserved = int64(n)
+	}
+	s.head = make([]byte, n)
+	return nil
+}
+
+// stripe reads one stripe, of which n bytes are in head, and tells whether it is the last.
+func (s *stream) stripe(ctx context.Context, n int) (last bool, err error) {
+	scheme, shard := s.c.config.Scheme, s.c.shard
+	data := scheme.K * int(shard)
+	if len(s.spread) > 0 {
+		s.write(ctx, s.spread[len(s.spread)-1])
+	}
+	if err := s.failed(); err != nil {
+		return false, err
+	}
+	mem, err := s.c.pool.get(ctx, scheme.N()*int(shard))
+	if err != nil {
+		return false, err
+	}
+	copied := copy(mem[:data], s.head[:n])
+	rest := n - copied // a stripe of a wide code may hold less than head
+	m, err := readFull(s.r, mem[copied:data])
+	if rest > 0 || err != nil && err != io.EOF {
+		s.c.pool.put(mem)
+		if err == nil || err == io.EOF {
+			err = fmt.Errorf("a stripe of %s holds less than %d bytes", scheme, packLimit)
+		}
+		return false, err
+	}
+	size := int64(copied + m)
+	s.req.rec.Size += int64(m)
+	c := shardFor(size, scheme.K, shard)
+	b := newBuffer(s.c.stripeID(), scheme, spread(size, scheme.K, c), mem)
+	b.Seq = s.c.sequence.Load() + 1
+	s.spread = append(s.spread, b)
+	s.extend(b.ID, c, size)
+	return err == io.EOF, nil
+}
+
+// extend adds a stripe to the layout, to the run before it when it continues that.
+func (s *stream) extend(id uint64, shard uint32, size int64) {
+	l := s.req.rec.Layout
+	if n := len(l); n > 0 {
+		e := &l[n-1]
+		full := int64(e.Count) * int64(s.c.config.Scheme.K) * int64(e.Shard)
+		if e.Stripe+uint64(e.Count) == id && e.Shard == shard && e.Len == full {
+			e.Count++
+			e.Len += size
+			return
+		}
+	}
+	s.req.rec.Layout = append(l, extent{Stripe: id, Count: 1, Shard: shard, Len: size})
+}
+
+// write codes and appends a full stripe, beside the reading of the next.
+func (s *stream) write(ctx context.Context, b *buffer) {
+	if s.slots == nil {
+		s.slots = make(chan struct{}, 2)
+		s.req.dirty = map[placement.DiskID]bool{}
+	}
+	s.slots <- struct{}{}
+	s.writers.Go(func() {
+		defer func() { <-s.slots }()
+		touched := map[placement.DiskID]bool{}
+		err := s.c.code(b.Scheme).Encode(b.shards)
+		if err == nil {
+			err = s.c.store(ctx, []*buffer{b}, false, nil, touched)
+		}
+		s.c.release(b)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.err == nil {
+			s.err = err
+		}
+		s.req.written = append(s.req.written, b.stripe)
+		for d := range touched {
+			s.req.dirty[d] = true
+		}
+	})
+}
+
+func (s *stream) failed() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// finish waits for the writers. The last stripe stays in memory for the batch, unless
+// bytes to pack go with it anyway.
+func (s *stream) finish(packed bool) error {
+	if n := len(s.spread); n > 0 {
+		last := s.spread[n-1]
+		if packed {
+			s.write(context.Background(), last)
+		} else {
+			if err := s.c.code(last.Scheme).Encode(last.shards); err != nil {
+				return err
+			}
+			s.req.tail = last
+		}
+	}
+	s.writers.Wait()
+	return s.failed()
+}
+
+// scrap frees what was written for a put that failed.
+func (s *stream) scrap() {
+	s.writers.Wait()
+	s.c.scrap(s.req.written)
+}
+
+func (s *stream) close() {
+	s.writers.Wait()
+	for _, b := range s.spread {
+		if b.mem != nil {
+			s.c.release(b)
+		}
+	}
+	s.c.pool.unreserve(s.reserved)
+}
+
+// readFull fills p from r. Its error is io.EOF when r ended, at or before the end of p.
+func readFull(r io.Reader, p []byte) (int, error) {
+	n, err := io.ReadFull(r, p)
+	if err == io.ErrUnexpectedEOF {
+		err = io.EOF
+	}
+	return n, err
+}

@@ -1,0 +1,213 @@
+package cluster
+
+import (
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// A record is one acknowledged change of the catalog, as the journal keeps it. Applying
+// the records of all committed batches in order of sequence to an empty catalog gives the
+// catalog; so a record holds its preconditions and says nothing of their outcome.
+type record struct {
+	Kind        recordKind
+	Bucket, Key string
+	Time        int64 // Unix nanoseconds
+
+	// put and copy
+	Size        int64
+	ContentType string
+	Meta        map[string]string
+	Layout      []extent
+	IfAbsent    bool
+	IfSequence  int64
+
+	// copy: where from, and whether ContentType and Meta replace the source's
+	From, FromKey string
+	FromSequence  int64
+	Replace       bool
+
+	// abort: a batch that was given up
+	Aborted uint64
+}
+
+type recordKind uint8
+
+const (
+	recMakeBucket recordKind = iota + 1
+	recRemoveBucket
+	recPut
+	recDelete
+	recCopy
+	recAbort
+)
+
+const (
+	flagIfAbsent = 1 << iota
+	flagReplace
+	flagIfSequence
+)
+
+// appendRecord appends r as: length, kind, flags, fields.
+func appendRecord(p []byte, r record) []byte {
+	body := []byte{byte(r.Kind), r.flags()}
+	switch r.Kind {
+	case recAbort:
+		body = binary.AppendUvarint(body, r.Aborted)
+	default:
+		body = binary.AppendVarint(body, r.Time)
+		body = appendString(body, r.Bucket)
+	}
+	switch r.Kind {
+	case recDelete:
+		body = appendString(body, r.Key)
+	case recPut:
+		body = appendString(body, r.Key)
+		body = binary.AppendUvarint(body, uint64(r.Size))
+		body = r.appendAttributes(body)
+		body = appendLayout(body, r.Layout)
+	case recCopy:
+		body = appendString(body, r.Key)
+		body = appendString(body, r.From)
+		body = appendString(body, r.FromKey)
+		body = binary.AppendVarint(body, r.FromSequence)
+		body = r.appendAttributes(body)
+	}
+	p = binary.AppendUvarint(p, uint64(len(body)))
+	return append(p, body...)
+}
+
+func (r record) flags() byte {
+	var f byte
+	if r.IfAbsent {
+		f |= flagIfAbsent
+	}
+	if r.Replace {
+		f |= flagReplace
+	}
+	if r.IfSequence != 0 {
+		f |= flagIfSequence
+	}
+	return f
+}
+
+func (r record) appendAttributes(p []byte) []byte {
+	p = appendString(p, r.ContentType)
+	p = appendMeta(p, r.Meta)
+	if r.IfSequence != 0 {
+		p = binary.AppendVarint(p, r.IfSequence)
+	}
+	return p
+}
+
+func appendMeta(p []byte, meta map[string]string) []byte {
+	p = binary.AppendUvarint(p, uint64(len(meta)))
+	for _, k := range slices.Sorted(maps.Keys(meta)) {
+		p = appendString(p, k)
+		p = appendString(p, meta[k])
+	}
+	return p
+}
+
+func (d *decoder) meta() map[string]string {
+	n := d.count(2)
+	if n == 0 {
+		return nil
+	}
+	meta := make(map[string]string, n)
+	for i := 0; i < n && d.err == nil; i++ {
+		k := d.string()
+		meta[k] = d.string()
+	}
+	return meta
+}
+
+// encodeJournal is the journal of a batch: version, number of records, records.
+func encodeJournal(records []record) []byte {
+	p := binary.AppendUvarint([]byte{journalVersion}, uint64(len(records)))
+	for _, r := range records {
+		p = appendRecord(p, r)
+	}
+	return p
+}
+
+const journalVersion = 1
+
+// decodeJournal is the reverse of encodeJournal. It never panics, and never gives records
+// of a journal of which a part is malformed.
+func decodeJournal(p []byte) ([]record, error) {
+	if len(p) == 0 {
+		return nil, fmt.Errorf("journal: %w: empty", errMalformed)
+	}
+	if p[0] != journalVersion {
+		return nil, fmt.Errorf("journal version %d: %w", p[0], ErrNewer)
+	}
+	d := &decoder{p: p[1:]}
+	n := d.count(3)
+	var records []record
+	for i := 0; i < n && d.err == nil; i++ {
+		size := d.count(1)
+		if d.err != nil {
+			break
+		}
+		one := &decoder{p: d.p[:size]}
+		d.p = d.p[size:]
+		records = append(records, one.record())
+		if one.err == nil && len(one.p) > 0 {
+			one.err = fmt.Errorf("%w: %d bytes left", errMalformed, len(one.p))
+		}
+		if one.err != nil {
+			return nil, fmt.Errorf("journal record %d: %w", i, one.err)
+		}
+	}
+	if d.err == nil && len(d.p) > 0 {
+		d.err = fmt.Errorf("%w: %d bytes left", errMalformed, len(d.p))
+	}
+	if d.err != nil {
+		return nil, fmt.Errorf("journal: %w", d.err)
+	}
+	return records, nil
+}
+
+func (d *decoder) record() record {
+	r := record{Kind: recordKind(d.atMostByte())}
+	flags := d.atMostByte()
+	r.IfAbsent = flags&flagIfAbsent != 0
+	r.Replace = flags&flagReplace != 0
+	if r.Kind == recAbort {
+		r.Aborted = d.uint()
+		return r
+	}
+	r.Time = d.int()
+	r.Bucket = d.string()
+	switch r.Kind {
+	case recMakeBucket, recRemoveBucket:
+	case recDelete:
+		r.Key = d.string()
+	case recPut:
+		r.Key = d.string()
+		r.Size = int64(d.atMost(maxObject))
+		d.attributes(&r, flags)
+		r.Layout = d.layout()
+	case recCopy:
+		r.Key = d.string()
+		r.From = d.string()
+		r.FromKey = d.string()
+		r.FromSequence = d.int()
+		d.attributes(&r, flags)
+	default:
+		if d.err == nil {
+			d.err = fmt.Errorf("%w: record kind %d", errMalformed, r.Kind)
+		}
+	}
+	return r
+}
+
+func (d *decoder) attributes(r *record, flags byte) {
+	r.ContentType = d.string()
+	r.Meta = d.meta()
+	if flags&flagIfSequence != 0 {
+		r.IfSequence = d.int()
+	}
+}

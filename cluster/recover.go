@@ -1,0 +1,373 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/wattle-storage/wattle/disks"
+	"github.com/wattle-storage/wattle/erasure"
+	"github.com/wattle-storage/wattle/placement"
+)
+
+// Recover makes the catalog anew from the disks alone, by replaying the journals that ride
+// in the shards in order of sequence. Up to as many disks as the scheme stands may be
+// missing, or a site. The catalog that was there, if any, is kept beside the new one.
+//
+// A batch above the newest one that any shard knows to be committed comes back whole, when
+// all its stripes can be decoded, or not at all, and is listed in Uncertain.
+func Recover(ctx context.Context, dir string, o Options, p Progress) (RecoverReport, error) {
+	var rep RecoverReport
+	if _, err := os.Stat(dir); err != nil {
+		return rep, fmt.Errorf("%s: %w", dir, ErrNoCluster)
+	}
+	opener := o.Open
+	if opener == nil {
+		opener = directories{dir}
+	}
+	lock, err := takeLock(filepath.Join(dir, "LOCK"))
+	if err != nil {
+		return rep, err
+	}
+	defer lock.release()
+	cfg, present, err := findConfig(dir, opener)
+	if err != nil {
+		return rep, err
+	}
+	r := &recovery{cfg: cfg, stripes: map[uint64]*found{}, journals: map[uint64][]place{}, disks: map[placement.DiskID]disks.Disk{}}
+	defer r.close()
+	if err := r.open(dir, opener, present, &rep); err != nil {
+		return rep, err
+	}
+	if err := r.scan(ctx, &rep, p); err != nil {
+		return rep, err
+	}
+	return rep, r.replace(ctx, dir, &rep)
+}
+
+// findConfig takes the newest description of the cluster that any disk holds.
+func findConfig(dir string, opener DiskOpener) (config, map[placement.DiskID]bool, error) {
+	var cfg config
+	list, err := opener.List()
+	if err != nil {
+		return cfg, nil, err
+	}
+	present := map[placement.DiskID]bool{}
+	newest := -1
+	for i, id := range list {
+		if newest >= 0 && id.Cluster != list[newest].Cluster {
+			return cfg, nil, fmt.Errorf("%s: disks of two clusters, %s and %s: %w; take the foreign ones out", dir, list[newest].Cluster, id.Cluster, disks.ErrForeign)
+		}
+		if newest < 0 || id.Epoch > list[newest].Epoch {
+			newest = i
+		}
+		present[placement.DiskID(id.Number)] = true
+	}
+	if newest < 0 {
+		return cfg, nil, fmt.Errorf("%s: %w: no disk of a cluster was found under sites/", dir, ErrNoCluster)
+	}
+	if err := json.Unmarshal(list[newest].Map, &cfg); err != nil {
+		return cfg, nil, fmt.Errorf("disk %s: description of the cluster: %w", list[newest].Name, err)
+	}
+	if cfg.Format > configFormat {
+		return cfg, nil, fmt.Errorf("%s: format %d: %w", dir, cfg.Format, ErrNewer)
+	}
+	return cfg, present, nil
+}
+
+// A recovery is what has been read off the disks.
+type recovery struct {
+	cfg      config
+	disks    map[placement.DiskID]disks.Disk
+	stripes  map[uint64]*found
+	journals map[uint64][]place // by sequence
+	newest   struct {
+		incarnation         uint32
+		sequence, committed uint64
+	}
+}
+
+// A found is a stripe as its shards describe it. Recovery gives the catalog a copy.
+type found struct{ *stripe }
+
+func (r *recovery) close() {
+	for _, d := range r.disks {
+		d.Close()
+	}
+}
+
+func (r *recovery) open(dir string, opener DiskOpener, present map[placement.DiskID]bool, rep *RecoverReport) error {
+	failed, err := readFaults(dir)
+	if err != nil {
+		return err
+	}
+	eachDisk(r.cfg.Map, func(d placementDisk, _ *placement.Disk) {
+		if err != nil {
+			return
+		}
+		if !present[d.ID] || failed[d.path()] {
+			rep.Missing = append(rep.Missing, d.path())
+			return
+		}
+		disk, e := opener.Open(r.cfg.identity(d), false)
+		if errors.Is(e, disks.ErrLocked) {
+			err = fmt.Errorf("disk %s: %w", d.path(), e)
+		}
+		if e != nil {
+			rep.Missing = append(rep.Missing, d.path())
+			return
+		}
+		r.disks[d.ID] = disk
+		rep.Disks++
+	})
+	return err
+}
+
+// scan reads the headers of all shards.
+func (r *recovery) scan(ctx context.Context, rep *RecoverReport, p Progress) error {
+	for n, id := range slices.Sorted(maps.Keys(r.disks)) {
+		err := r.disks[id].Scan(ctx, func(e disks.Entry) error {
+			rep.Shards++
+			return r.shard(place{id, e.Address}, e)
+		})
+		if err != nil && ctx.Err() != nil {
+			return err
+		}
+		if err != nil {
+			rep.Uncertain = append(rep.Uncertain, fmt.Sprintf("disk %d could not be read to its end: %v", id, err))
+		}
+		if p != nil {
+			p(int64(n+1), int64(len(r.disks)))
+		}
+	}
+	return nil
+}
+
+func (r *recovery) shard(at place, e disks.Entry) error {
+	r.newest.incarnation = max(r.newest.incarnation, e.Incarnation)
+	r.newest.sequence = max(r.newest.sequence, e.Sequence)
+	r.newest.committed = max(r.newest.committed, e.Committed)
+	if e.JournalSize > 0 {
+		r.journals[e.Sequence] = append(r.journals[e.Sequence], at)
+	}
+	scheme, err := erasure.SchemeFromCode(e.Scheme)
+	if err != nil || len(e.Columns) != scheme.K || int(e.Index) >= scheme.N() {
+		return nil // a header that verifies and makes no sense to this version: not ours to use
+	}
+	f := r.stripes[e.Stripe]
+	if f == nil {
+		f = &found{newStripe(e.Stripe, scheme, e.Columns)}
+		r.stripes[e.Stripe] = f
+	}
+	if f.longest() == 0 { // a journal kept after the data was freed may have been rewritten without columns
+		f.Columns = e.Columns
+	}
+	f.Seq = max(f.Seq, e.Sequence)
+	f.Journal = max(f.Journal, e.JournalSize)
+	f.Places[e.Index] = at
+	return nil
+}
+
+// replace replays the journals into a new catalog and puts it in the old one's place.
+func (r *recovery) replace(ctx context.Context, dir string, rep *RecoverReport) error {
+	rep.Incarnation, rep.Sequence = r.newest.incarnation, r.newest.sequence
+	tmp := filepath.Join(dir, "catalog.db.new")
+	removeCatalog(tmp)
+	cat, err := newCatalog(tmp, r.cfg, r.newest.incarnation, r.newest.sequence)
+	if err != nil {
+		return err
+	}
+	if err = r.replay(ctx, cat, rep); err == nil {
+		rep.Buckets, rep.Objects, _, err = cat.totals(ctx)
+	}
+	if err == nil {
+		err = r.assess(ctx, cat, rep)
+	}
+	if err == nil {
+		_, err = cat.write.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`)
+	}
+	if err = errors.Join(err, cat.close()); err != nil {
+		removeCatalog(tmp)
+		return err
+	}
+	path := filepath.Join(dir, "catalog.db")
+	for _, suffix := range []string{"-wal", "-shm", ""} {
+		if err := os.Rename(path+suffix, path+".old"+suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+func removeCatalog(path string) {
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		os.Remove(path + suffix)
+	}
+}
+
+// A batch is the journal of one sequence.
+type batch struct {
+	seq     uint64
+	records []record
+}
+
+func (r *recovery) replay(ctx context.Context, cat *catalog, rep *RecoverReport) error {
+	batches, aborted := r.batches(ctx, rep)
+	k := r.cfg.Scheme.K
+	return cat.update(ctx, func(t *tx) error {
+		t.find = func(id uint64) *stripe {
+			if f := r.stripes[id]; f != nil {
+				return f.stripe
+			}
+			return nil
+		}
+		for _, b := range batches {
+			if aborted[b.seq] {
+				continue
+			}
+			if b.seq > r.newest.committed {
+				if !r.whole(b, k) {
+					rep.Uncertain = append(rep.Uncertain, fmt.Sprintf("batch %d was never acknowledged and is not whole: dropped (%s)", b.seq, summary(b)))
+					continue
+				}
+				rep.Uncertain = append(rep.Uncertain, fmt.Sprintf("batch %d was not known to be committed and is whole: kept (%s)", b.seq, summary(b)))
+			}
+			rep.Batches++
+			t.seq = b.seq
+			for i, rec := range b.records {
+				rep.Records++
+				r.invent(rec, k)
+				if _, fatal, err := t.apply(rec, i); fatal {
+					return fmt.Errorf("batch %d, record %d: %w", b.seq, i, err)
+				}
+			}
+		}
+		for id, f := range r.stripes {
+			if f.Journal > 0 && t.fresh[id] == nil {
+				t.addStripe(f.stripe)
+			}
+		}
+		return nil
+	})
+}
+
+// batches reads one good copy of each journal, in order of sequence.
+func (r *recovery) batches(ctx context.Context, rep *RecoverReport) ([]batch, map[uint64]bool) {
+	aborted := map[uint64]bool{}
+	var list []batch
+	for _, seq := range slices.Sorted(maps.Keys(r.journals)) {
+		b, err := r.read(ctx, seq)
+		if err != nil {
+			rep.Uncertain = append(rep.Uncertain, fmt.Sprintf("batch %d: no copy of its journal can be read: %v", seq, err))
+			continue
+		}
+		list = append(list, b)
+		for _, rec := range b.records {
+			if rec.Kind == recAbort {
+				aborted[rec.Aborted] = true
+			}
+		}
+	}
+	return list, aborted
+}
+
+func (r *recovery) read(ctx context.Context, seq uint64) (batch, error) {
+	var failed error
+	for _, at := range r.journals[seq] {
+		h, j, err := r.disks[at.Disk].ReadJournal(ctx, at.Address)
+		if err == nil && h.Sequence == seq {
+			records, err := decodeJournal(j)
+			if err == nil {
+				return batch{seq, records}, nil
+			}
+			failed = err
+			continue
+		}
+		failed = err
+	}
+	return batch{}, failed
+}
+
+// whole tells whether every stripe that the batch's puts lie in can be decoded.
+func (r *recovery) whole(b batch, k int) bool {
+	for _, rec := range b.records {
+		for _, e := range rec.Layout {
+			ok := true
+			e.stripes(k, func(id uint64, _ int64) { ok = ok && r.decodable(id) })
+			if !ok {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func (r *recovery) decodable(id uint64) bool {
+	f := r.stripes[id]
+	if f == nil {
+		return false
+	}
+	code, err := erasure.New(f.Scheme)
+	return err == nil && code.Decodable(f.have(func(placement.DiskID) bool { return true }))
+}
+
+// invent gives stripes of a committed put of which no shard was found a row without
+// places, so that the object is there and its loss is told.
+func (r *recovery) invent(rec record, k int) {
+	for _, e := range rec.Layout {
+		e.stripes(k, func(id uint64, n int64) {
+			if r.stripes[id] != nil {
+				return
+			}
+			columns := make([]uint32, k)
+			if e.Count == 0 {
+				columns[e.Col] = e.Off + uint32(e.Len)
+			} else {
+				columns = spread(n, k, e.Shard)
+			}
+			r.stripes[id] = &found{newStripe(id, r.cfg.Scheme, columns)}
+		})
+	}
+}
+
+func summary(b batch) string {
+	puts, deletes, others := 0, 0, 0
+	for _, rec := range b.records {
+		switch rec.Kind {
+		case recPut:
+			puts++
+		case recDelete:
+			deletes++
+		default:
+			others++
+		}
+	}
+	return fmt.Sprintf("%d puts, %d deletes, %d other changes", puts, deletes, others)
+}
+
+// assess counts what is not whole in the new catalog.
+func (r *recovery) assess(ctx context.Context, cat *catalog, rep *RecoverReport) error {
+	lost := map[uint64]bool{}
+	err := cat.stripes(ctx, func(s *stripe, _ bool) error {
+		if s.Refs > 0 && s.missing() > 0 {
+			rep.Degraded++
+			if !r.decodable(s.ID) {
+				lost[s.ID] = true
+			}
+		}
+		return nil
+	})
+	if err != nil || len(lost) == 0 {
+		return err
+	}
+	rep.Unreadable, err = cat.keysOf(ctx, r.cfg.Scheme.K, lost)
+	return err
+}

@@ -1,0 +1,233 @@
+package disks
+
+import (
+	"errors"
+	"io/fs"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
+)
+
+// A fileSystem is what segments need of the world: one directory of files.
+type fileSystem interface {
+	// open opens a file, for reading only, or for writing, or made anew, which it must not
+	// be there for.
+	open(name string, mode openMode) (file, error)
+	remove(name string) error
+	rename(from, to string) error
+	list() ([]string, error)
+	syncDir() error
+}
+
+type openMode int
+
+const (
+	forReading openMode = iota
+	forWriting
+	forCreating
+)
+
+// A file is read and written at offsets. Short reads are errors.
+type file interface {
+	readv(p [][]byte, off int64) error
+	writev(p [][]byte, off int64) error
+	sync() error
+	size() (int64, error)
+	allocated() (int64, error)
+	punch(off, n int64) error
+	close() error
+}
+
+// errPunch means that a file system cannot punch holes.
+var errPunch = errors.New("holes cannot be punched")
+
+// A MemFS is a file system in memory. It remembers what was synced, so that Crash can lose
+// the rest.
+type MemFS struct {
+	mu      sync.Mutex
+	names   map[string]*memFile // guarded by mu
+	durable map[string]*memFile // guarded by mu; as of the last syncDir
+}
+
+// NewMemFS returns an empty file system.
+func NewMemFS() *MemFS {
+	return &MemFS{names: map[string]*memFile{}, durable: map[string]*memFile{}}
+}
+
+type memFile struct {
+	fs      *MemFS
+	data    []byte // guarded by fs.mu
+	synced  []byte // guarded by fs.mu
+	pending []memWrite
+}
+
+type memWrite struct {
+	off int64
+	p   []byte
+}
+
+// Crash loses what was not synced: each write since is kept, lost or torn, and each file
+// that was made, renamed or removed since the last sync of the directory is there or not,
+// as rng says. Files that are open must not be used any more.
+func (m *MemFS) Crash(rng *rand.Rand) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	names := maps.Clone(m.durable)
+	for _, n := range slices.Sorted(maps.Keys(m.names)) {
+		if m.durable[n] != m.names[n] && rng.IntN(2) == 0 {
+			names[n] = m.names[n]
+		}
+	}
+	m.names, m.durable = map[string]*memFile{}, map[string]*memFile{}
+	for _, n := range slices.Sorted(maps.Keys(names)) {
+		old := names[n]
+		f := &memFile{fs: m, data: slices.Clone(old.synced)}
+		for _, w := range old.pending {
+			p := w.p
+			switch rng.IntN(3) {
+			case 0:
+				continue
+			case 1:
+				p = p[:rng.IntN(len(p)+1)]
+			}
+			f.data = place(f.data, p, w.off)
+		}
+		f.synced = slices.Clone(f.data)
+		m.names[n], m.durable[n] = f, f
+	}
+}
+
+func place(data, p []byte, off int64) []byte {
+	if grow := off + int64(len(p)) - int64(len(data)); grow > 0 {
+		data = append(data, make([]byte, grow)...)
+	}
+	copy(data[off:], p)
+	return data
+}
+
+func (m *MemFS) open(name string, mode openMode) (file, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f := m.names[name]
+	switch {
+	case mode == forCreating && f != nil:
+		return nil, &fs.PathError{Op: "create", Path: name, Err: fs.ErrExist}
+	case mode == forCreating:
+		f = &memFile{fs: m}
+		m.names[name] = f
+	case f == nil:
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	}
+	return f, nil
+}
+
+func (m *MemFS) remove(name string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.names[name] == nil {
+		return &fs.PathError{Op: "remove", Path: name, Err: fs.ErrNotExist}
+	}
+	delete(m.names, name)
+	return nil
+}
+
+func (m *MemFS) rename(from, to string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f := m.names[from]
+	if f == nil {
+		return &fs.PathError{Op: "rename", Path: from, Err: fs.ErrNotExist}
+	}
+	delete(m.names, from)
+	m.names[to] = f
+	return nil
+}
+
+func (m *MemFS) list() ([]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Sorted(maps.Keys(m.names)), nil
+}
+
+func (m *MemFS) syncDir() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.durable = maps.Clone(m.names)
+	return nil
+}
+
+func (f *memFile) readv(p [][]byte, off int64) error {
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
+	for _, b := range p {
+		if off < 0 || off+int64(len(b)) > int64(len(f.data)) {
+			return errShort
+		}
+		copy(b, f.data[off:])
+		off += int64(len(b))
+	}
+	return nil
+}
+
+func (f *memFile) writev(p [][]byte, off int64) error {
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
+	all := slices.Concat(p...)
+	f.data = place(f.data, all, off)
+	f.pending = append(f.pending, memWrite{off, all})
+	return nil
+}
+
+func (f *memFile) sync() error {
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
+	for _, w := range f.pending {
+		f.synced = place(f.synced, w.p, w.off)
+	}
+	f.pending = nil
+	return nil
+}
+
+func (f *memFile) size() (int64, error) {
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
+	return int64(len(f.data)), nil
+}
+
+func (f *memFile) allocated() (int64, error) {
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
+	n := int64(0)
+	for page := range slices.Chunk(f.data, pageSize) {
+		if !allZero(page) {
+			n += int64(len(page))
+		}
+	}
+	return n, nil
+}
+
+func (f *memFile) punch(off, n int64) error {
+	f.fs.mu.Lock()
+	end := min(off+n, int64(len(f.data)))
+	f.fs.mu.Unlock()
+	if end <= off {
+		return nil
+	}
+	return f.writev([][]byte{make([]byte, end-off)}, off)
+}
+
+func (f *memFile) close() error { return nil }
+
+func allZero(p []byte) bool {
+	for _, v := range p {
+		if v != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+const pageSize = 4096
+
+var errShort = errors.New("the file ends before")

@@ -1,0 +1,62 @@
+package disks
+
+import (
+	"golang.org/x/sys/unix"
+)
+
+// maxVectors is the kernel's limit on buffers of a vectored call.
+const maxVectors = 1024
+
+func (o osFile) readv(p [][]byte, off int64) error {
+	return o.vectored(p, off, unix.Preadv)
+}
+
+func (o osFile) writev(p [][]byte, off int64) error {
+	return spaceError(o.vectored(p, off, unix.Pwritev))
+}
+
+// vectored repeats a call until all of p went through.
+func (o osFile) vectored(p [][]byte, off int64, call func(int, [][]byte, int64) (int, error)) error {
+	fd := int(o.f.Fd())
+	var rest [][]byte
+	for len(p) > 0 {
+		n, err := call(fd, p[:min(len(p), maxVectors)], off)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return errShort
+		}
+		off += int64(n)
+		for len(p) > 0 && n >= len(p[0]) {
+			n -= len(p[0])
+			p = p[1:]
+		}
+		if n > 0 {
+			rest = append(rest[:0], p...)
+			rest[0] = rest[0][n:]
+			p = rest
+		}
+	}
+	return nil
+}
+
+func (o osFile) sync() error {
+	for {
+		err := unix.Fdatasync(int(o.f.Fd()))
+		if err != unix.EINTR {
+			return spaceError(err)
+		}
+	}
+}
+
+func (o osFile) punch(off, n int64) error {
+	err := unix.Fallocate(int(o.f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, n)
+	if err == unix.ENOTSUP || err == unix.ENOSYS {
+		return errPunch
+	}
+	return err
+}

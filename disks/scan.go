@@ -1,0 +1,357 @@
+package disks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+)
+
+// Scan calls yield for every shard that is there.
+func (d *Segments) Scan(ctx context.Context, yield func(Entry) error) error {
+	if d.o.ReadOnly {
+		if err := d.discover(); err != nil {
+			return err
+		}
+	}
+	for _, n := range d.numbers() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		entries, err := d.present(n)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if err := yield(e); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// present lists the shards of a segment that were not freed. A segment that is gone or
+// whose header is damaged holds none.
+func (d *Segments) present(n uint32) ([]Entry, error) {
+	s, err := d.acquire(n)
+	if errors.Is(err, ErrGone) || errors.Is(err, ErrCorrupt) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer d.release(s)
+	d.mu.Lock()
+	known, open := slices.Clone(s.entries), d.active == s
+	d.mu.Unlock()
+	if !open {
+		if known, _, _, err = d.index(s); err != nil {
+			return nil, err
+		}
+	}
+	return slices.DeleteFunc(known, func(e Entry) bool {
+		var magic [4]byte
+		return s.f.readv([][]byte{magic[:]}, int64(e.Offset)) != nil || le.Uint32(magic[:]) != shardMagic
+	}), nil
+}
+
+// index lists the shards of a segment from its footer, or, when it has none that verifies,
+// from their headers. end is where the next shard may go.
+func (d *Segments) index(s *segment) (entries []Entry, end int64, sealed bool, err error) {
+	size, err := s.f.size()
+	if err != nil {
+		return nil, 0, false, fmt.Errorf("segment %d: %w", s.number, err)
+	}
+	if entries, ok := d.footer(s, size); ok {
+		return entries, size, true, nil
+	}
+	entries, end, err = d.walk(s, size)
+	return entries, end, false, err
+}
+
+func (d *Segments) footer(s *segment, size int64) ([]Entry, bool) {
+	var trailer [trailerSize]byte
+	if size < segmentHeader+trailerSize || d.readv(s, [][]byte{trailer[:]}, size-trailerSize, trailerSize) != nil {
+		return nil, false
+	}
+	n, bytes, ok := parseTrailer(trailer[:], s.generation, size-trailerSize-segmentHeader)
+	if !ok {
+		return nil, false
+	}
+	p := make([]byte, int(bytes)+trailerSize)
+	if d.readv(s, [][]byte{p}, size-int64(len(p)), len(p)) != nil {
+		return nil, false
+	}
+	return parseFooter(p, s.generation, s.number, n)
+}
+
+// walk goes from header to header. After one that does not verify it looks for the next at
+// every aligned offset; holes are skipped.
+func (d *Segments) walk(s *segment, size int64) ([]Entry, int64, error) {
+	var entries []Entry
+	end := int64(segmentHeader)
+	window := make([]byte, 256<<10)
+	for at := int64(segmentHeader); at+int64(HeaderSize(0)) <= size; {
+		e, err := d.header(s, uint32(at))
+		if err == nil && at+int64(e.Length) <= size {
+			entries = append(entries, e)
+			at += int64(e.Length)
+			end = at
+			continue
+		}
+		if err != nil && !errors.Is(err, ErrGone) && !errors.Is(err, ErrCorrupt) {
+			return entries, end, err
+		}
+		at = d.resync(s, at+alignment, size, window)
+	}
+	// Whatever stands behind the last shard is stepped over, never written to.
+	return entries, max(end, (size+alignment-1)/alignment*alignment), nil
+}
+
+// resync returns the next offset from at on that may hold a header.
+func (d *Segments) resync(s *segment, at, size int64, window []byte) int64 {
+	for at < size {
+		p := window[:min(int64(len(window)), size-at)]
+		if d.readv(s, [][]byte{p}, at, len(p)) != nil {
+			return size
+		}
+		for i := 0; i+4 <= len(p); i += alignment {
+			if le.Uint32(p[i:]) == shardMagic {
+				return at + int64(i)
+			}
+		}
+		at += int64(len(p)+alignment-1) / alignment * alignment
+	}
+	return size
+}
+
+// Newest returns the header of the shard that was written last, if there is any.
+func (d *Segments) Newest(ctx context.Context) (Header, bool, error) {
+	numbers := d.numbers()
+	for _, n := range slices.Backward(numbers) {
+		if err := ctx.Err(); err != nil {
+			return Header{}, false, err
+		}
+		s, err := d.acquire(n)
+		if err != nil {
+			continue
+		}
+		d.mu.Lock()
+		known, open := s.entries, d.active == s
+		d.mu.Unlock()
+		if !open {
+			known, _, _, err = d.index(s)
+		}
+		d.release(s)
+		if err != nil {
+			return Header{}, false, err
+		}
+		if len(known) > 0 {
+			return known[len(known)-1].Header, true, nil
+		}
+	}
+	return Header{}, false, nil
+}
+
+// holes are the freed ranges of a segment, in order, none touching another.
+type holes struct {
+	ranges [][2]int64
+	left   int64 // bytes of shards that were not freed
+}
+
+// add makes [from, to) a hole, joined with its neighbours, and returns the joined one and
+// the number of bytes that are new in it.
+func (h *holes) add(from, to int64) ([2]int64, int64) {
+	fresh := to - from
+	i, _ := slices.BinarySearchFunc(h.ranges, from, func(r [2]int64, v int64) int {
+		if r[1] < v {
+			return -1
+		}
+		return 1
+	})
+	j := i
+	lo, hi := from, to
+	for j < len(h.ranges) && h.ranges[j][0] <= to {
+		r := h.ranges[j]
+		fresh -= max(0, min(to, r[1])-max(from, r[0]))
+		lo, hi = min(lo, r[0]), max(hi, r[1])
+		j++
+	}
+	h.ranges = slices.Replace(h.ranges, i, j, [2]int64{lo, hi})
+	h.left -= fresh
+	return [2]int64{lo, hi}, fresh
+}
+
+// Free gives back the space of shards.
+func (d *Segments) Free(ctx context.Context, list []Address, keepJournal bool) error {
+	if d.o.ReadOnly {
+		return ErrReadOnly
+	}
+	bySegment := map[uint32][]Address{}
+	for _, a := range list {
+		bySegment[a.Segment] = append(bySegment[a.Segment], a)
+	}
+	d.freeing.Lock()
+	defer d.freeing.Unlock()
+	for n, list := range bySegment {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := d.freeIn(n, list, keepJournal); err != nil && !errors.Is(err, ErrGone) {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *Segments) freeIn(n uint32, list []Address, keepJournal bool) error {
+	s, err := d.acquire(n)
+	if err != nil {
+		return err
+	}
+	defer d.release(s)
+	d.mu.Lock()
+	stale := s.recount
+	s.recount = false
+	d.mu.Unlock()
+	if s.holes == nil || stale {
+		if s.holes, err = d.findHoles(s); err != nil {
+			return err
+		}
+	}
+	slices.SortFunc(list, func(a, b Address) int { return int(int64(a.Offset) - int64(b.Offset)) })
+	punch := map[int64]int64{}
+	for _, a := range list {
+		e, err := d.header(s, a.Offset)
+		if errors.Is(err, ErrGone) {
+			continue
+		}
+		from, to := int64(a.Offset), int64(a.Offset)+int64(a.Length)
+		if err == nil && e.Length != a.Length {
+			return fmt.Errorf("segment %d, offset %d: a shard of %d bytes, not %d: %w", n, a.Offset, e.Length, a.Length, ErrCorrupt)
+		}
+		if err == nil && keepJournal && e.JournalSize > 0 {
+			from += int64(HeaderSize(int(e.K)))
+			to = from + stored(e.Size)
+		}
+		if from == to {
+			continue
+		}
+		joined, fresh := s.holes.add(from, to)
+		for at := range punch {
+			if at >= joined[0] && at < joined[1] {
+				delete(punch, at)
+			}
+		}
+		punch[joined[0]] = joined[1]
+		d.mu.Lock()
+		d.used -= fresh
+		d.mu.Unlock()
+	}
+	for from, to := range punch {
+		if err := d.punch(s, from, to); err != nil {
+			return fmt.Errorf("segment %d: %w", n, err)
+		}
+	}
+	return d.dropEmpty(s)
+}
+
+// findHoles works out what was freed before this process.
+func (d *Segments) findHoles(s *segment) (*holes, error) {
+	entries, err := d.present(s.number)
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	end := s.end
+	d.mu.Unlock()
+	if end == 0 {
+		if end, err = s.f.size(); err != nil {
+			return nil, err
+		}
+	}
+	h := &holes{}
+	at := int64(segmentHeader)
+	for _, e := range entries {
+		if int64(e.Offset) > at {
+			h.ranges = append(h.ranges, [2]int64{at, int64(e.Offset)})
+		}
+		at = int64(e.Offset) + int64(e.Length)
+		h.left += int64(e.Length)
+	}
+	d.mu.Lock()
+	if d.active == s { // what is appended from now on is not known to h
+		h.left = 1 << 62
+	}
+	d.mu.Unlock()
+	return h, nil
+}
+
+// punch makes a range a hole, or, where that cannot be done, zeroes the headers in it.
+func (d *Segments) punch(s *segment, from, to int64) error {
+	err := s.f.punch(from, to-from)
+	if !errors.Is(err, errPunch) {
+		return err
+	}
+	zero := make([]byte, alignment)
+	for at := (from + alignment - 1) / alignment * alignment; at < to; at += alignment {
+		var magic [4]byte
+		if s.f.readv([][]byte{magic[:]}, at) == nil && le.Uint32(magic[:]) == shardMagic {
+			if err := s.f.writev([][]byte{zero[:min(alignment, to-at)]}, at); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// dropEmpty removes a sealed segment in which nothing is left.
+func (d *Segments) dropEmpty(s *segment) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if s.holes.left > 0 || d.active == s || s.users > 1 {
+		return nil
+	}
+	if err := d.fs.remove(segmentName(s.number)); err != nil {
+		return err
+	}
+	if bytes, err := s.f.size(); err == nil && s.sealed { // header and footer
+		d.used = max(0, d.used-segmentHeader-max(0, bytes-s.end))
+	}
+	s.dirty = false
+	s.f.close()
+	s.f = nil
+	delete(d.segs, s.number)
+	return nil
+}
+
+// Corrupt flips bits of the data of a stored shard, for tests and for people who want to
+// see what happens.
+func (d *Segments) Corrupt(a Address, bits int, rng *rand.Rand) error {
+	s, err := d.acquire(a.Segment)
+	if err != nil {
+		return err
+	}
+	defer d.release(s)
+	e, err := d.header(s, a.Offset)
+	if err != nil {
+		return err
+	}
+	if e.Size == 0 {
+		return nil
+	}
+	for range bits {
+		at := int64(a.Offset) + int64(HeaderSize(int(e.K))) + rng.Int64N(stored(e.Size))
+		var b [1]byte
+		if err := s.f.readv([][]byte{b[:]}, at); err != nil {
+			return err
+		}
+		b[0] ^= 1 << rng.IntN(8)
+		if err := s.f.writev([][]byte{b[:]}, at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
