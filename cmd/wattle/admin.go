@@ -1,0 +1,284 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/urfave/cli/v2"
+
+	"github.com/wattle-storage/wattle/cluster"
+)
+
+func statusCommand() *cli.Command {
+	return &cli.Command{
+		Name: "status", Usage: "show the cluster: map, disks, what it survives", Category: "cluster",
+		Description: examples("wattle status", "wattle status --json | jq .survives"),
+		Action: func(c *cli.Context) error {
+			if err := arguments(c, 0, 0, "no arguments"); err != nil {
+				return err
+			}
+			e := envOf(c)
+			return e.with(c.Context, true, func(cl *cluster.Cluster) error {
+				s, err := cl.Status(c.Context)
+				if err != nil {
+					return err
+				}
+				if e.json {
+					return e.document(s)
+				}
+				showStatus(e.out, s)
+				return nil
+			})
+		},
+	}
+}
+
+func showStatus(w io.Writer, s cluster.Status) {
+	fmt.Fprintf(w, "%s | %d sites | survives %s (when whole: %s)\n", s.Scheme, len(s.Sites), survives(s.Survives), survives(s.Promise))
+	fmt.Fprintf(w, "%s objects in %s, %s stored, %s raw, of %s usable (%s raw)\n", humanize.Comma(s.Objects), count(int(s.Buckets), "bucket"),
+		size(s.StoredBytes), size(s.RawBytes), size(s.UsableBytes), size(s.CapacityBytes))
+	fmt.Fprintf(w, "stripes: %s, %s degraded, %s unreadable; %s\n", humanize.Comma(s.Stripes.Total), humanize.Comma(s.Stripes.Degraded),
+		humanize.Comma(s.Stripes.Unreadable), count(int(s.PendingRepairs), "pending repair"))
+	if s.Writable {
+		fmt.Fprintln(w, down(s))
+	} else {
+		fmt.Fprintf(w, "read-only now: %s\n", s.Why)
+	}
+	fmt.Fprintln(w)
+	showMap(w, s)
+}
+
+// showMap draws sites, racks and hosts with a mark for each disk.
+func showMap(w io.Writer, s cluster.Status) {
+	for _, site := range s.Sites {
+		var used, capacity int64
+		for _, d := range site.Disks {
+			used += d.Used
+			capacity += d.Capacity
+		}
+		fmt.Fprintf(w, "%s  %s of %s\n", site.Name, size(used), size(capacity))
+		last := ""
+		for _, d := range site.Disks {
+			host, _ := splitLast(strings.TrimPrefix(d.Name, site.Name+"/"))
+			if host != last {
+				if last != "" {
+					fmt.Fprintln(w)
+				}
+				fmt.Fprintf(w, "  %-16s", host)
+				last = host
+			}
+			fmt.Fprintf(w, "  %s %-10s %9s", mark(d.State), d.Profile, size(d.Used))
+		}
+		fmt.Fprintln(w)
+	}
+	fmt.Fprintln(w, "\n● active  ○ failed  ✗ missing  ! suspect")
+}
+
+func splitLast(name string) (string, string) {
+	i := strings.LastIndex(name, "/")
+	if i < 0 {
+		return "", name
+	}
+	return name[:i], name[i+1:]
+}
+
+func mark(state string) string {
+	if m := map[string]string{"active": "●", "failed": "○", "missing": "✗", "suspect": "!"}[state]; m != "" {
+		return m
+	}
+	return "?"
+}
+
+func failCommand() *cli.Command {
+	return domainCommand("fail", "take a disk, host, rack or site out of service, as if it were lost", "failed", cluster.Fail,
+		"wattle fail site site2", "wattle fail site1/rack1", "wattle fail disk site1/rack1/host1/disk2")
+}
+
+func restoreCommand() *cli.Command {
+	return domainCommand("restore", "put it back into service; a disk whose directory is gone is made anew, empty", "active", cluster.Restore,
+		"wattle restore site site2", "wattle restore site1/rack1/host1/disk2")
+}
+
+// domainCommand takes a domain with or without its kind before it.
+func domainCommand(name, text, state string, f func(dir, domain string) ([]string, error), help ...string) *cli.Command {
+	return &cli.Command{
+		Name: name, Usage: text, ArgsUsage: "[site|rack|host|disk] NAME", Category: "cluster", Description: examples(help...),
+		Action: func(c *cli.Context) error {
+			if err := arguments(c, 1, 2, "the name of a disk, host, rack or site"); err != nil {
+				return err
+			}
+			domain := c.Args().Get(c.NArg() - 1)
+			if c.NArg() == 2 {
+				switch kind := c.Args().First(); kind {
+				case "site", "rack", "host", "disk":
+				default:
+					return usage("%q is not a kind of domain: want site, rack, host or disk", kind)
+				}
+			}
+			e := envOf(c)
+			names, err := f(e.dir, domain)
+			if err != nil {
+				return err
+			}
+			if e.json {
+				return e.document(map[string]any{"domain": domain, "state": state, "disks": names})
+			}
+			fmt.Fprintf(e.out, "%s: %s %s\n", domain, count(len(names), "disk"), state)
+			return nil
+		},
+	}
+}
+
+func corruptCommand() *cli.Command {
+	return &cli.Command{
+		Name: "corrupt", Usage: "flip bits in shards of an object, to see what happens", ArgsUsage: "BUCKET/KEY", Category: "cluster",
+		Description: examples("wattle corrupt photos/fjord.jpg", "wattle corrupt photos/fjord.jpg --shards 3 --seed 7"),
+		Flags: []cli.Flag{
+			&cli.IntFlag{Name: "shards", Value: 1, Usage: "in `N` shards of each stripe"},
+			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "`SEED` of what is flipped"},
+		},
+		Action: func(c *cli.Context) error {
+			if err := arguments(c, 1, 1, "an address"); err != nil {
+				return err
+			}
+			if c.Int("shards") < 1 {
+				return usage("--shards %d: want 1 or more", c.Int("shards"))
+			}
+			bucket, key, err := object(c.Args().First())
+			if err != nil {
+				return err
+			}
+			e := envOf(c)
+			return e.with(c.Context, false, func(cl *cluster.Cluster) error {
+				where, err := cl.Corrupt(c.Context, bucket, key, c.Int("shards"), c.Uint64("seed"))
+				if err != nil {
+					return err
+				}
+				if e.json {
+					return e.document(map[string]any{"object": bucket + "/" + key, "corrupted": where})
+				}
+				for _, w := range where {
+					fmt.Fprintln(e.out, w)
+				}
+				return nil
+			})
+		},
+	}
+}
+
+func repairCommand() *cli.Command {
+	return &cli.Command{
+		Name: "repair", Usage: "make lost and damaged shards anew", Category: "cluster",
+		Description: examples("wattle repair", "wattle restore site site2 && wattle repair"),
+		Action: func(c *cli.Context) error {
+			if err := arguments(c, 0, 0, "no arguments"); err != nil {
+				return err
+			}
+			e := envOf(c)
+			return e.with(c.Context, false, func(cl *cluster.Cluster) error { return runRepair(c.Context, e, cl) })
+		},
+	}
+}
+
+func runRepair(ctx context.Context, e *env, cl *cluster.Cluster) error {
+	b := e.bar("repair", 0)
+	r, err := cl.Repair(ctx, b.set)
+	b.done()
+	if err != nil {
+		return err
+	}
+	if e.json {
+		if err := e.document(r); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintf(e.out, "repaired %s: %s made anew, %s read, %s written in %s\n", count(int(r.Stripes), "stripe"), count(int(r.Shards), "shard"),
+			size(r.BytesRead), size(r.BytesWrite), r.Elapsed.Round(time.Millisecond))
+	}
+	switch {
+	case r.Lost > 0:
+		return fmt.Errorf("%s beyond repair, in %s: %w", count(int(r.Lost), "stripe"), shorten(r.LostKeys, 5), cluster.ErrDataLost)
+	case r.Left > 0:
+		return fmt.Errorf("%s: %w: no sound disk within the rule can take their shards; restore or add disks", count(int(r.Left), "stripe"), errDegraded)
+	}
+	return nil
+}
+
+func recoverCommand() *cli.Command {
+	return &cli.Command{
+		Name: "recover", Usage: "make the catalog anew from the disks alone", Category: "cluster",
+		Description: "Replays the journals that ride in the shards. As many disks may be missing as the\nscheme stands, or a site. An old catalog is kept beside the new one.\n\n" + examples("wattle recover"),
+		Action: func(c *cli.Context) error {
+			if err := arguments(c, 0, 0, "no arguments"); err != nil {
+				return err
+			}
+			e := envOf(c)
+			r, err := cluster.Recover(c.Context, e.dir, cluster.Options{Notify: e.talk}, nil)
+			if err != nil {
+				return err
+			}
+			if e.json {
+				return e.document(r)
+			}
+			fmt.Fprintf(e.out, "recovered %s in %s from %s and %s batches", count(int(r.Objects), "object"), count(int(r.Buckets), "bucket"), count(r.Disks, "disk"), humanize.Comma(r.Batches))
+			if len(r.Missing) > 0 {
+				fmt.Fprintf(e.out, "; %s missing", count(len(r.Missing), "disk"))
+			}
+			if r.Degraded > 0 {
+				fmt.Fprintf(e.out, "; %s degraded", count(int(r.Degraded), "stripe"))
+			}
+			fmt.Fprintln(e.out)
+			for _, u := range r.Uncertain {
+				e.talk("%s", u)
+			}
+			if len(r.Unreadable) > 0 {
+				return fmt.Errorf("%s: %w: %s", count(len(r.Unreadable), "object"), cluster.ErrDataLost, shorten(r.Unreadable, 5))
+			}
+			return nil
+		},
+	}
+}
+
+func completionCommand() *cli.Command {
+	return &cli.Command{
+		Name: "completion", Usage: "print a completion script for a shell", ArgsUsage: "bash|zsh|fish", Category: "help",
+		Description: examples("source <(wattle completion bash)", "wattle completion zsh > \"${fpath[1]}/_wattle\"", "wattle completion fish | source"),
+		Action: func(c *cli.Context) error {
+			scripts := map[string]string{"bash": bashCompletion, "zsh": zshCompletion}
+			switch shell := c.Args().First(); {
+			case shell == "fish":
+				s, err := c.App.ToFishCompletion()
+				if err != nil {
+					return err
+				}
+				_, err = fmt.Fprint(c.App.Writer, s)
+				return err
+			case scripts[shell] != "":
+				_, err := fmt.Fprint(c.App.Writer, scripts[shell])
+				return err
+			}
+			return usage("completion: want bash, zsh or fish")
+		},
+	}
+}
+
+const bashCompletion = `_wattle() {
+  local cur=${COMP_WORDS[COMP_CWORD]}
+  COMPREPLY=($(compgen -W "$("${COMP_WORDS[@]:0:COMP_CWORD}" --generate-bash-completion 2>/dev/null)" -- "$cur"))
+  [[ ${#COMPREPLY[@]} -eq 0 ]] && COMPREPLY=($(compgen -f -- "$cur"))
+}
+complete -o bashdefault -o default -F _wattle wattle
+`
+
+const zshCompletion = `#compdef wattle
+_wattle() {
+  local -a found
+  found=("${(@f)$("${words[@]:0:CURRENT-1}" --generate-bash-completion 2>/dev/null)}")
+  if [[ -n "${found[1]}" ]]; then _describe wattle found; else _files; fi
+}
+compdef _wattle wattle
+`
