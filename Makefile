@@ -1,13 +1,60 @@
-GO ?= go
+# `make help` lists the targets.
+GO       ?= go
+FUZZTIME ?= 30s
+SEED     ?= 1
+STEPS    ?= 2000
+TOOLS    := $(GO) tool -modfile=tools/go.mod
+PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
 
-.PHONY: all build vet test
-all: build vet test
+.DEFAULT_GOAL := all
+.PHONY: all build vet test race fuzz sim bench golden cover lint install cross release-check help
+
+all: build vet test ## build, vet and test
 
 build: ## compile everything
 	$(GO) build ./...
 
-vet:
+vet: ## report suspicious code
 	$(GO) vet ./...
 
-test: ## all tests, short fuzzing and simulation
+test: ## all tests, with fuzz seeds and a short simulation
 	$(GO) test ./...
+
+race: ## all tests under the race detector
+	$(GO) test -race ./...
+
+fuzz: ## each fuzz target for FUZZTIME (30s)
+	@set -e; for pkg in $$($(GO) list ./...); do \
+		for target in $$($(GO) test $$pkg -run '^$$' -list '^Fuzz' | grep '^Fuzz' || true); do \
+			echo "== $$pkg $$target"; \
+			$(GO) test $$pkg -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME); \
+		done; done
+
+sim: ## a long crash simulation: make sim SEED=7 STEPS=5000
+	WATTLE_SIM_SEED=$(SEED) WATTLE_SIM_STEPS=$(STEPS) $(GO) test ./cluster -run '^TestSimulation$$' -count=1 -v
+
+bench: ## Go benchmarks of all packages
+	$(GO) test ./... -run '^$$' -bench . -benchtime 1s
+
+golden: ## rewrite golden files from what the code prints now
+	$(GO) test ./cmd/... -update
+
+cover: ## coverage by function, and the total
+	$(GO) test ./... -coverprofile=/tmp/wattle.cover
+	$(GO) tool cover -func=/tmp/wattle.cover | tail -30
+
+lint: ## linters, from a module of their own
+	$(TOOLS) golangci-lint run ./...
+
+install: ## install the command
+	$(GO) install ./cmd/wattle
+
+cross: ## build for every platform
+	@set -e; for p in $(PLATFORMS); do echo "== $$p"; \
+		CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build -o /dev/null ./cmd/wattle; \
+		CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) vet ./...; done
+
+release-check: lint cross test ## what a release must pass
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
