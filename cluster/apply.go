@@ -52,7 +52,7 @@ func (t *tx) apply(r record, i int) (o Object, fatal bool, err error) {
 		err = t.remove(r)
 	case recCopy:
 		o, err = t.copy(r, int64(t.seq)<<20|int64(i))
-	case recAbort:
+	case recFence:
 	default:
 		return o, true, fmt.Errorf("record of kind %d", r.Kind)
 	}

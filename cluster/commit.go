@@ -64,6 +64,9 @@ func (c *Cluster) commitLoop() {
 	for {
 		batch, ok := c.gather(last, syncTime/10)
 		if !ok {
+			if c.tried {
+				c.commit([]*request{{rec: record{Kind: recFence, Time: c.now()}, done: make(chan result, 1)}})
+			}
 			return
 		}
 		start := time.Now()
@@ -146,7 +149,10 @@ func (c *Cluster) commit(batch []*request) {
 }
 
 func (c *Cluster) tryCommit(batch []*request) ([]result, error) {
-	seq := c.sequence.Add(1)
+	seq, err := c.nextSequence()
+	if err != nil {
+		return nil, err
+	}
 	packed := c.packBatch(batch)
 	stripes := packed
 	dirty := map[placement.DiskID]bool{}
@@ -162,12 +168,9 @@ func (c *Cluster) tryCommit(batch []*request) ([]result, error) {
 		packed = []*buffer{newBuffer(c.stripeID(), c.config.Scheme, make([]uint32, c.config.Scheme.K), nil)}
 		stripes = packed
 	}
-	records := make([]record, 0, len(batch)+len(c.aborted))
+	records := make([]record, 0, len(batch))
 	for _, r := range batch {
 		records = append(records, r.rec)
-	}
-	for _, n := range c.aborted {
-		records = append(records, record{Kind: recAbort, Aborted: n})
 	}
 	carrier := stripes[0]
 	carrier.journal = encodeJournal(records)
@@ -180,7 +183,7 @@ func (c *Cluster) tryCommit(batch []*request) ([]result, error) {
 			c.release(b)
 		}
 	}()
-	err := c.store(context.Background(), stripes, true, dirty, nil)
+	err = c.store(context.Background(), stripes, true, dirty, nil)
 	if err == nil {
 		err = c.settle(batch)
 	}
@@ -189,12 +192,12 @@ func (c *Cluster) tryCommit(batch []*request) ([]result, error) {
 		results, err = c.record(batch, stripes, records, seq)
 	}
 	if err != nil {
-		c.abort(seq, stripes, carrier)
+		c.abort(stripes, carrier)
 		return nil, err
 	}
 	c.committed.Store(seq)
 	c.commits.Add(1)
-	c.aborted = nil
+	c.tried = false
 	for _, r := range batch {
 		if r.tail != nil {
 			c.release(r.tail)
@@ -203,10 +206,29 @@ func (c *Cluster) tryCommit(batch []*request) ([]result, error) {
 	return results, nil
 }
 
-// abort remembers that a batch was given up, for the next one's journal to say, and frees
-// what was written of it.
-func (c *Cluster) abort(seq uint64, stripes []*buffer, carrier *buffer) {
-	c.aborted = append(c.aborted, seq)
+// sequenceBlock is how many sequences are reserved at a time.
+const sequenceBlock = 1024
+
+// nextSequence returns a sequence that no batch ever had, not even one of a process that
+// crashed: what the catalog has not reserved is not used. Since batches are decided one
+// after another, the next carrier of a journal, by naming the newest sequence committed
+// before, tells recovery that all between that and its own were given up.
+func (c *Cluster) nextSequence() (uint64, error) {
+	seq := c.sequence.Load() + 1
+	if seq > c.reserved {
+		next := seq + sequenceBlock
+		if err := c.catalog.update(context.Background(), func(t *tx) error { return t.setNumber("reserved", next) }); err != nil {
+			return 0, err
+		}
+		c.reserved = next
+	}
+	c.sequence.Store(seq)
+	return seq, nil
+}
+
+// abort frees what was written of a batch that was given up.
+func (c *Cluster) abort(stripes []*buffer, carrier *buffer) {
+	c.tried = true
 	scrap := make([]*stripe, len(stripes))
 	for i, b := range stripes {
 		scrap[i] = b.stripe
@@ -236,6 +258,11 @@ func (c *Cluster) settle(batch []*request) error {
 // record commits the catalog's part of a batch.
 func (c *Cluster) record(batch []*request, stripes []*buffer, records []record, seq uint64) ([]result, error) {
 	results := make([]result, len(batch))
+	if c.beforeCommit != nil {
+		if err := c.beforeCommit(); err != nil {
+			return nil, err
+		}
+	}
 	err := c.catalog.update(context.Background(), func(t *tx) error {
 		t.seq = seq
 		for _, b := range stripes {

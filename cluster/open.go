@@ -52,7 +52,8 @@ type Cluster struct {
 	committed   atomic.Uint64 // of the newest batch that was committed
 	stripes     atomic.Uint64
 	commits     atomic.Int64
-	aborted     []uint64 // of the committer
+	tried       bool   // a batch after the last committed one was given up; of the committer
+	reserved    uint64 // sequences up to this one may be used; of the committer
 
 	requests      chan *request
 	closing       chan struct{}
@@ -63,6 +64,8 @@ type Cluster struct {
 	background    sync.WaitGroup
 
 	codes sync.Map // erasure.Scheme -> *erasure.Code
+
+	beforeCommit func() error // of tests: a crash between the disks and the catalog
 }
 
 // A placementDisk is a disk of the map with its path.
@@ -214,7 +217,7 @@ func initWith(dir string, o InitOptions, opener DiskOpener) error {
 	if made != nil {
 		return fmt.Errorf("make disks in %s: %w", dir, made)
 	}
-	cat, err := newCatalog(filepath.Join(dir, "catalog.db"), cfg, 0, 0)
+	cat, err := newCatalog(filepath.Join(dir, "catalog.db"), cfg, numbers{})
 	if err != nil {
 		return err
 	}
@@ -224,8 +227,15 @@ func initWith(dir string, o InitOptions, opener DiskOpener) error {
 	return syncDir(dir)
 }
 
+// numbers are where a catalog's counters stand: the last writer's incarnation, the newest
+// committed batch, and the newest that may have been tried.
+type numbers struct {
+	incarnation        uint32
+	sequence, reserved uint64
+}
+
 // newCatalog makes a catalog that knows the cluster and nothing else.
-func newCatalog(path string, cfg config, incarnation uint32, sequence uint64) (*catalog, error) {
+func newCatalog(path string, cfg config, n numbers) (*catalog, error) {
 	cat, err := createCatalog(path)
 	if err != nil {
 		return nil, err
@@ -233,7 +243,8 @@ func newCatalog(path string, cfg config, incarnation uint32, sequence uint64) (*
 	blob, err := json.Marshal(cfg)
 	if err == nil {
 		err = cat.update(context.Background(), func(t *tx) error {
-			return errors.Join(t.setMeta("config", blob), t.setNumber("incarnation", uint64(incarnation)), t.setNumber("sequence", sequence))
+			return errors.Join(t.setMeta("config", blob), t.setNumber("incarnation", uint64(n.incarnation)),
+				t.setNumber("sequence", n.sequence), t.setNumber("reserved", n.reserved))
 		})
 	}
 	if err != nil {
@@ -382,7 +393,10 @@ func (c *Cluster) open(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	c.sequence.Store(seq)
+	if c.reserved, err = c.catalog.number("reserved"); err != nil {
+		return err
+	}
+	c.sequence.Store(c.reserved)
 	c.committed.Store(seq)
 	if c.lease != nil {
 		if err := c.lease.set(seq); err != nil {
@@ -400,7 +414,19 @@ func (c *Cluster) open(ctx context.Context, o Options) (err error) {
 	}
 	started = true
 	go c.commitLoop()
+	if c.tried {
+		c.fence(ctx)
+	}
 	return nil
+}
+
+// fence commits a batch that changes nothing after one that was given up, by this process
+// or by one that crashed. Without it, the catalog gone, recovery would find the last batch
+// of which nothing says that it was given up, and keep it if it is whole.
+func (c *Cluster) fence(ctx context.Context) {
+	if _, err := c.submit(ctx, &request{rec: record{Kind: recFence, Time: c.now()}}); err != nil {
+		c.notify("the last change that failed may come back if the catalog is lost before the next one: %v", err)
+	}
 }
 
 // setUp derives what follows from the configuration.
@@ -496,6 +522,7 @@ func (c *Cluster) checkAge(ctx context.Context, incarnation uint32) error {
 			}
 			mu.Lock()
 			defer mu.Unlock()
+			c.tried = c.tried || h.Sequence > committed
 			if h.Incarnation > incarnation || h.Committed > committed {
 				stale = fmt.Errorf("%s: %w: it knows writer %d and batch %d, and disk %s has seen writer %d and batch %d; `wattle recover` makes it anew from the disks",
 					c.dir, ErrStaleCatalog, incarnation, committed, c.name(id), h.Incarnation, h.Committed)

@@ -27,9 +27,6 @@ type record struct {
 	From, FromKey string
 	FromSequence  int64
 	Replace       bool
-
-	// abort: a batch that was given up
-	Aborted uint64
 }
 
 type recordKind uint8
@@ -40,7 +37,7 @@ const (
 	recPut
 	recDelete
 	recCopy
-	recAbort
+	recFence // changes nothing; the batches tried before it were given up
 )
 
 const (
@@ -52,13 +49,8 @@ const (
 // appendRecord appends r as: length, kind, flags, fields.
 func appendRecord(p []byte, r record) []byte {
 	body := []byte{byte(r.Kind), r.flags()}
-	switch r.Kind {
-	case recAbort:
-		body = binary.AppendUvarint(body, r.Aborted)
-	default:
-		body = binary.AppendVarint(body, r.Time)
-		body = appendString(body, r.Bucket)
-	}
+	body = binary.AppendVarint(body, r.Time)
+	body = appendString(body, r.Bucket)
 	switch r.Kind {
 	case recDelete:
 		body = appendString(body, r.Key)
@@ -175,14 +167,10 @@ func (d *decoder) record() record {
 	flags := d.atMostByte()
 	r.IfAbsent = flags&flagIfAbsent != 0
 	r.Replace = flags&flagReplace != 0
-	if r.Kind == recAbort {
-		r.Aborted = d.uint()
-		return r
-	}
 	r.Time = d.int()
 	r.Bucket = d.string()
 	switch r.Kind {
-	case recMakeBucket, recRemoveBucket:
+	case recMakeBucket, recRemoveBucket, recFence:
 	case recDelete:
 		r.Key = d.string()
 	case recPut:

@@ -39,7 +39,7 @@ func Recover(ctx context.Context, dir string, o Options, p Progress) (RecoverRep
 	if err != nil {
 		return rep, err
 	}
-	r := &recovery{cfg: cfg, stripes: map[uint64]*found{}, journals: map[uint64][]place{}, disks: map[placement.DiskID]disks.Disk{}}
+	r := &recovery{cfg: cfg, stripes: map[uint64]*found{}, journals: map[uint64][]place{}, before: map[uint64]uint64{}, disks: map[placement.DiskID]disks.Disk{}}
 	defer r.close()
 	if err := r.open(dir, opener, present, &rep); err != nil {
 		return rep, err
@@ -86,6 +86,7 @@ type recovery struct {
 	disks    map[placement.DiskID]disks.Disk
 	stripes  map[uint64]*found
 	journals map[uint64][]place // by sequence
+	before   map[uint64]uint64  // by sequence: the newest committed when it was tried
 	newest   struct {
 		incarnation         uint32
 		sequence, committed uint64
@@ -154,6 +155,9 @@ func (r *recovery) shard(at place, e disks.Entry) error {
 	r.newest.committed = max(r.newest.committed, e.Committed)
 	if e.JournalSize > 0 {
 		r.journals[e.Sequence] = append(r.journals[e.Sequence], at)
+		if old, ok := r.before[e.Sequence]; !ok || e.Committed < old { // a repaired copy knows later ones
+			r.before[e.Sequence] = e.Committed
+		}
 	}
 	scheme, err := erasure.SchemeFromCode(e.Scheme)
 	if err != nil || len(e.Columns) != scheme.K || int(e.Index) >= scheme.N() {
@@ -175,10 +179,12 @@ func (r *recovery) shard(at place, e disks.Entry) error {
 
 // replace replays the journals into a new catalog and puts it in the old one's place.
 func (r *recovery) replace(ctx context.Context, dir string, rep *RecoverReport) error {
-	rep.Incarnation, rep.Sequence = r.newest.incarnation, r.newest.sequence
+	// A disk that is missing may have seen a writer or a batch that the others have not.
+	const beyond = 16
+	rep.Incarnation = r.newest.incarnation + beyond
 	tmp := filepath.Join(dir, "catalog.db.new")
 	removeCatalog(tmp)
-	cat, err := newCatalog(tmp, r.cfg, r.newest.incarnation, r.newest.sequence)
+	cat, err := newCatalog(tmp, r.cfg, numbers{incarnation: rep.Incarnation, reserved: max(r.newest.sequence, r.newest.committed) + sequenceBlock})
 	if err != nil {
 		return err
 	}
@@ -220,8 +226,8 @@ type batch struct {
 }
 
 func (r *recovery) replay(ctx context.Context, cat *catalog, rep *RecoverReport) error {
-	batches, aborted := r.batches(ctx, rep)
-	k := r.cfg.Scheme.K
+	batches := r.batches(ctx, rep)
+	k, kept := r.cfg.Scheme.K, map[uint64]bool{}
 	return cat.update(ctx, func(t *tx) error {
 		t.find = func(id uint64) *stripe {
 			if f := r.stripes[id]; f != nil {
@@ -230,9 +236,6 @@ func (r *recovery) replay(ctx context.Context, cat *catalog, rep *RecoverReport)
 			return nil
 		}
 		for _, b := range batches {
-			if aborted[b.seq] {
-				continue
-			}
 			if b.seq > r.newest.committed {
 				if !r.whole(b, k) {
 					rep.Uncertain = append(rep.Uncertain, fmt.Sprintf("batch %d was never acknowledged and is not whole: dropped (%s)", b.seq, summary(b)))
@@ -241,7 +244,8 @@ func (r *recovery) replay(ctx context.Context, cat *catalog, rep *RecoverReport)
 				rep.Uncertain = append(rep.Uncertain, fmt.Sprintf("batch %d was not known to be committed and is whole: kept (%s)", b.seq, summary(b)))
 			}
 			rep.Batches++
-			t.seq = b.seq
+			kept[b.seq] = true
+			t.seq, rep.Sequence = b.seq, b.seq
 			for i, rec := range b.records {
 				rep.Records++
 				r.invent(rec, k)
@@ -251,32 +255,37 @@ func (r *recovery) replay(ctx context.Context, cat *catalog, rep *RecoverReport)
 			}
 		}
 		for id, f := range r.stripes {
-			if f.Journal > 0 && t.fresh[id] == nil {
+			if f.Journal > 0 && kept[f.Seq] && t.fresh[id] == nil {
 				t.addStripe(f.stripe)
 			}
 		}
-		return nil
+		return t.setNumber("sequence", rep.Sequence)
 	})
 }
 
-// batches reads one good copy of each journal, in order of sequence.
-func (r *recovery) batches(ctx context.Context, rep *RecoverReport) ([]batch, map[uint64]bool) {
+// batches reads one good copy of each journal, in order of sequence, without the batches
+// that were given up: those between a batch and the newest that was committed before it.
+func (r *recovery) batches(ctx context.Context, rep *RecoverReport) []batch {
+	numbers := slices.Sorted(maps.Keys(r.journals))
 	aborted := map[uint64]bool{}
+	later := ^uint64(0) // the oldest "newest committed" that any later batch names
+	for _, seq := range slices.Backward(numbers) {
+		aborted[seq] = later < seq
+		later = min(later, r.before[seq])
+	}
 	var list []batch
-	for _, seq := range slices.Sorted(maps.Keys(r.journals)) {
+	for _, seq := range numbers {
+		if aborted[seq] {
+			continue
+		}
 		b, err := r.read(ctx, seq)
 		if err != nil {
 			rep.Uncertain = append(rep.Uncertain, fmt.Sprintf("batch %d: no copy of its journal can be read: %v", seq, err))
 			continue
 		}
 		list = append(list, b)
-		for _, rec := range b.records {
-			if rec.Kind == recAbort {
-				aborted[rec.Aborted] = true
-			}
-		}
 	}
-	return list, aborted
+	return list
 }
 
 func (r *recovery) read(ctx context.Context, seq uint64) (batch, error) {
