@@ -23,45 +23,71 @@ func (p Profile) given(s State) float64 {
 // Watts is the typical draw in a state.
 func (p Profile) Watts(s State) Watts { return Watts(p.Estimate(s).Typical) }
 
+// A Basis is how the watts of a state are known: a figure of the drive, times a ratio of its
+// class where that figure is of another state. Two drives of a class share the ratio.
+type Basis struct {
+	OwnID   string // identity of the drive's figure
+	Own     Estimate
+	From    State  // the state that Own is of
+	RatioID string // "" when the state itself is known
+	Ratio   Estimate
+}
+
+// Estimate is the product.
+func (b Basis) Estimate() Estimate {
+	if b.RatioID == "" {
+		return b.Own
+	}
+	return Estimate{b.Own.Low * b.Ratio.Low, b.Own.Typical * b.Ratio.Typical, b.Own.High * b.Ratio.High, "W", Model,
+		b.OwnID + " by " + b.RatioID}
+}
+
 // Estimate is the draw in a state. A state that the profile lacks is one it has times the
 // ratio of the two in drives of its class, the band being that of the ratios.
 func (p Profile) Estimate(s State) Estimate {
 	if s == Off {
 		return Point(0, "W", Model, "no power")
 	}
+	return p.Basis(s).Estimate()
+}
+
+// Basis tells how the watts of a state, Off excepted, are known.
+func (p Profile) Basis(s State) Basis {
 	if w := p.given(s); w > 0 {
-		return p.published(w)
-	}
-	if p.Technology == "ssd" && s != Active && s != RandomWrite && s != Sequential && s != SequentialWrite && p.IdleW > 0 {
-		return Around(p.IdleW, recalledBand, "W", Model, p.ID+": an SSD has no platters to stop: as idle")
+		return Basis{OwnID: p.ID + "/" + s.String(), Own: p.published(w), From: s}
 	}
 	for _, from := range []State{Idle, Active, Sequential, Standby} {
 		if w := p.given(from); w > 0 {
-			return p.scaled(w, ratio(p.Technology, s, from), s, from.String())
+			return p.scaled(p.published(w), from, from.String(), s)
 		}
 	}
 	if p.MeanW > 0 { // a year's mean is taken as idle with a little work
-		return p.scaled(p.MeanW, ratio(p.Technology, s, Idle), s, "mean")
+		return p.scaled(p.published(p.MeanW), Idle, "mean", s)
 	}
-	return ratio(p.Technology, s, Off)
+	e := ratio(p.Technology, s, Off)
+	e.Unit = "W"
+	return Basis{OwnID: "class/" + p.Technology + "/" + s.String(), Own: e, From: s}
+}
+
+func (p Profile) scaled(own Estimate, from State, name string, to State) Basis {
+	b := Basis{OwnID: p.ID + "/" + name, Own: own, From: from}
+	if to != from || name != from.String() {
+		b.RatioID = fmt.Sprintf("class/%s/%s:%s", p.Technology, to, from)
+		b.Ratio = ratio(p.Technology, to, from)
+	}
+	return b
 }
 
 func (p Profile) published(w float64) Estimate {
 	switch p.Status {
 	case Claim:
-		return Point(w, "W", Input, p.Source)
+		return Point(w, "W", Claim, p.SourceID)
 	case Recalled:
-		return Around(w, recalledBand, "W", Default, p.ID)
+		return Around(w, recalledBand, "W", Recalled, p.SourceID)
 	case Input:
-		return Around(w, datasheetBand, "W", Input, p.ID)
+		return Point(w, "W", Input, p.SourceID)
 	}
-	return Around(w, datasheetBand, "W", Datasheet, p.ID)
-}
-
-func (p Profile) scaled(w float64, r Estimate, s State, from string) Estimate {
-	lo, hi := 1-datasheetBand, 1+datasheetBand
-	return Estimate{w * r.Low * lo, w * r.Typical, w * r.High * hi, "W", Model,
-		fmt.Sprintf("%s: %s of class %s by its %s watts", p.ID, s, p.Technology, from)}
+	return Around(w, datasheetBand, "W", Datasheet, p.SourceID)
 }
 
 type ratioKey struct {
@@ -78,6 +104,11 @@ func ratio(technology string, to, from State) Estimate {
 	key := ratioKey{technology, to, from}
 	if e, ok := ratios.Load(key); ok {
 		return e.(Estimate)
+	}
+	if resting := to == Idle || to == Standby || to >= IdleA && to <= IdleC; technology == "ssd" && resting && from != Off && from != Active && from != Sequential {
+		e := Around(1, recalledBand, "", Model, "class ssd: no platters to stop, as idle")
+		ratios.Store(key, e)
+		return e
 	}
 	turning := func(p Profile) bool { return p.Kind == "hdd" }
 	if technology == "ssd" {
@@ -104,7 +135,7 @@ func ratio(technology string, to, from State) Estimate {
 	}
 	e := spread(list, technology)
 	if to == from {
-		e = Point(1, "", Model, "class "+technology)
+		e = Around(1, datasheetBand, "", Model, "class "+technology)
 	}
 	ratios.Store(key, e)
 	return e
@@ -120,5 +151,8 @@ func spread(list []float64, technology string) Estimate {
 		sum += math.Log(v)
 	}
 	lo, hi := slices.Min(list), slices.Max(list)
+	if lo == hi {
+		lo, hi = lo*(1-recalledBand), hi*(1+recalledBand)
+	}
 	return Estimate{lo, min(max(math.Exp(sum/float64(len(list))), lo), hi), hi, "", Model, "class " + technology}
 }

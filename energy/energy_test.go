@@ -154,5 +154,5 @@ func ExampleProfile_Estimate() {
 	fmt.Println(p.Estimate(Standby).Status, "·", p.Estimate(Standby).Source)
 	// Output:
 	// 5.300 (4.770–5.830) W · datasheet
-	// model · hgst-he6-6tb: standby of class helium by its idle watts
+	// model · hgst-he6-6tb/idle by class/helium/standby:idle
 }
