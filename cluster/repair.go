@@ -243,8 +243,15 @@ func (c *Cluster) rebuildShard(ctx context.Context, p patient, i int, touched ma
 		want := make([][]byte, len(p.Places))
 		want[i] = data
 		before := c.Counters()
-		err := c.rebuild(ctx, c.without(p), want, 0, len(data), nil, func(j int, err error) { c.damaged(p.stripe, j, err) })
+		away := slices.ContainsFunc(p.Places, func(at place) bool { return at.Disk != none && !c.readable(at.Disk) })
+		err := c.rebuild(ctx, c.without(p), want, 0, len(data), nil, func(j int, err error) {
+			away = away || errors.Is(err, disks.ErrLost) || !errors.Is(err, disks.ErrCorrupt) && !errors.Is(err, disks.ErrGone)
+			c.damaged(p.stripe, j, err)
+		})
 		rep.BytesRead += c.Counters().BytesRead - before.BytesRead
+		if errors.Is(err, ErrDataLost) && away {
+			return place{}, fmt.Errorf("too many of its disks are out of reach (%s)", c.why()) // they may come back
+		}
 		if err != nil {
 			return place{}, err
 		}
