@@ -358,8 +358,9 @@ func (c *Cluster) Corrupt(ctx context.Context, bucket, key string, shards int, s
 }
 
 func (c *Cluster) corruptStripe(s *stripe, e extent, shards int, rng *rand.Rand) ([]string, error) {
-	order := rng.Perm(len(s.Places))
-	if e.Count == 0 { // begin with the shard that a read would use
+	order, bits := rng.Perm(len(s.Places)), 3
+	if e.Count == 0 { // begin with the shard that a read would use, and do not miss the object in it
+		bits = min(1<<16, 16*int(s.longest())/max(1, int(e.Len))+3)
 		order = append([]int{int(e.Col)}, slices.DeleteFunc(order, func(i int) bool { return i == int(e.Col) })...)
 	}
 	var where []string
@@ -374,7 +375,7 @@ func (c *Cluster) corruptStripe(s *stripe, e extent, shards int, rng *rand.Rand)
 		if p.Disk == none || !ok || s.size(i) == 0 {
 			continue
 		}
-		if err := d.Corrupt(p.Address, 3, rng); err != nil {
+		if err := d.Corrupt(p.Address, bits, rng); err != nil {
 			return where, fmt.Errorf("disk %s: %w", c.name(p.Disk), err)
 		}
 		where = append(where, fmt.Sprintf("shard %d of stripe %x on %s", i, s.ID, c.name(p.Disk)))

@@ -43,10 +43,13 @@ func showStatus(w io.Writer, s cluster.Status) {
 		size(s.StoredBytes), size(s.RawBytes), size(s.UsableBytes), size(s.CapacityBytes))
 	fmt.Fprintf(w, "stripes: %s, %s degraded, %s unreadable; %s\n", humanize.Comma(s.Stripes.Total), humanize.Comma(s.Stripes.Degraded),
 		humanize.Comma(s.Stripes.Unreadable), count(int(s.PendingRepairs), "pending repair"))
-	if s.Writable {
-		fmt.Fprintln(w, down(s))
-	} else {
+	switch {
+	case !s.Writable:
 		fmt.Fprintf(w, "read-only now: %s\n", s.Why)
+	case s.Survives == s.Promise:
+		fmt.Fprintln(w, down(s))
+	default:
+		fmt.Fprintln(w, "puts are taken now")
 	}
 	fmt.Fprintln(w)
 	showMap(w, s)

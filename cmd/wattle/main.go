@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
@@ -140,7 +141,7 @@ Exit codes: 0 done, 1 other, 2 usage, 3 bucket or cluster not found, 4 object no
 
 func didYouMean(app *cli.App, name string) string {
 	if s := cli.SuggestCommand(app.Commands, name); s != "" {
-		return fmt.Sprintf(" (did you mean %q?)", s)
+		return "; " + strings.ToLower(s[:1]) + strings.TrimSuffix(s[1:], "?")
 	}
 	return ""
 }
