@@ -28,6 +28,14 @@ func mul(a, b byte) byte {
 
 func inverse(a byte) byte { return exps[255-logs[a]] }
 
+func power(a byte, n int) byte {
+	v := byte(1)
+	for range n {
+		v = mul(v, a)
+	}
+	return v
+}
+
 // addScaled adds f times src to dst.
 func addScaled(dst, src []byte, f byte) {
 	if f == 0 {
