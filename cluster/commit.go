@@ -185,7 +185,7 @@ func (c *Cluster) tryCommit(batch []*request) ([]result, error) {
 	}()
 	err = c.store(context.Background(), stripes, true, dirty, nil)
 	if err == nil {
-		err = c.settle(batch)
+		err = c.settle(batch, dirty)
 	}
 	var results []result
 	if err == nil {
@@ -239,11 +239,11 @@ func (c *Cluster) abort(stripes []*buffer, carrier *buffer) {
 
 // settle checks the stripes of large objects that were written before the batch, after the
 // sync of their disks: shards on a disk whose sync failed are not there.
-func (c *Cluster) settle(batch []*request) error {
+func (c *Cluster) settle(batch []*request, synced map[placement.DiskID]bool) error {
 	for _, r := range batch {
 		for _, s := range r.written {
 			for i, p := range s.Places {
-				if p.Disk != none && !c.usable(p.Disk) && r.dirty[p.Disk] {
+				if p.Disk != none && !synced[p.Disk] {
 					s.Places[i] = place{Disk: none}
 				}
 			}

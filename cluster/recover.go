@@ -39,12 +39,15 @@ func Recover(ctx context.Context, dir string, o Options, p Progress) (RecoverRep
 	if err != nil {
 		return rep, err
 	}
-	r := &recovery{cfg: cfg, stripes: map[uint64]*found{}, journals: map[uint64][]place{}, before: map[uint64]uint64{}, disks: map[placement.DiskID]disks.Disk{}}
+	r := &recovery{cfg: cfg, stripes: map[uint64]*found{}, rivals: map[shardID][]place{}, journals: map[uint64][]place{}, before: map[uint64]uint64{}, disks: map[placement.DiskID]disks.Disk{}}
 	defer r.close()
 	if err := r.open(dir, opener, present, &rep); err != nil {
 		return rep, err
 	}
 	if err := r.scan(ctx, &rep, p); err != nil {
+		return rep, err
+	}
+	if err := r.choose(ctx); err != nil {
 		return rep, err
 	}
 	return rep, r.replace(ctx, dir, &rep)
@@ -85,12 +88,18 @@ type recovery struct {
 	cfg      config
 	disks    map[placement.DiskID]disks.Disk
 	stripes  map[uint64]*found
-	journals map[uint64][]place // by sequence
-	before   map[uint64]uint64  // by sequence: the newest committed when it was tried
+	rivals   map[shardID][]place // of shards that were found more than once
+	journals map[uint64][]place  // by sequence
+	before   map[uint64]uint64   // by sequence: the newest committed when it was tried
 	newest   struct {
 		incarnation         uint32
 		sequence, committed uint64
 	}
+}
+
+type shardID struct {
+	stripe uint64
+	index  uint8
 }
 
 // A found is a stripe as its shards describe it. Recovery gives the catalog a copy.
@@ -132,6 +141,10 @@ func (r *recovery) open(dir string, opener DiskOpener, present map[placement.Dis
 // scan reads the headers of all shards.
 func (r *recovery) scan(ctx context.Context, rep *RecoverReport, p Progress) error {
 	for n, id := range slices.Sorted(maps.Keys(r.disks)) {
+		if err := r.disks[id].Harden(ctx); err != nil { // what comes back must not go with the next power cut
+			rep.Uncertain = append(rep.Uncertain, fmt.Sprintf("disk %d cannot be synced and is left out: %v", id, err))
+			continue
+		}
 		err := r.disks[id].Scan(ctx, func(e disks.Entry) error {
 			rep.Shards++
 			return r.shard(place{id, e.Address}, e)
@@ -173,8 +186,43 @@ func (r *recovery) shard(at place, e disks.Entry) error {
 	}
 	f.Seq = max(f.Seq, e.Sequence)
 	f.Journal = max(f.Journal, e.JournalSize)
+	if old := f.Places[e.Index]; old.Disk != none {
+		id := shardID{e.Stripe, e.Index}
+		if len(r.rivals[id]) == 0 {
+			r.rivals[id] = []place{old}
+		}
+		r.rivals[id] = append(r.rivals[id], at)
+	}
 	f.Places[e.Index] = at
 	return nil
+}
+
+// choose decides between shards that were found more than once, because a disk was late or a
+// move was cut short: the first that reads well is taken.
+func (r *recovery) choose(ctx context.Context) error {
+	for id, list := range r.rivals {
+		f := r.stripes[id.stripe]
+		for _, at := range list {
+			f.Places[id.index] = at
+			if r.sound(ctx, f.stripe, int(id.index)) {
+				break
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sound tells whether a shard can be read and verifies.
+func (r *recovery) sound(ctx context.Context, s *stripe, i int) bool {
+	at := s.Places[i]
+	if at.Disk == none {
+		return false
+	}
+	sh, err := r.disks[at.Disk].ReadShard(ctx, at.Address)
+	return err == nil && sh.Stripe == s.ID && int(sh.Index) == i
 }
 
 // replace replays the journals into a new catalog and puts it in the old one's place.
@@ -237,7 +285,7 @@ func (r *recovery) replay(ctx context.Context, cat *catalog, rep *RecoverReport)
 		}
 		for _, b := range batches {
 			if b.seq > r.newest.committed {
-				if !r.whole(b, k) {
+				if !r.whole(ctx, b, k) {
 					rep.Uncertain = append(rep.Uncertain, fmt.Sprintf("batch %d was never acknowledged and is not whole: dropped (%s)", b.seq, summary(b)))
 					continue
 				}
@@ -305,18 +353,32 @@ func (r *recovery) read(ctx context.Context, seq uint64) (batch, error) {
 	return batch{}, failed
 }
 
-// whole tells whether every stripe that the batch's puts lie in can be decoded.
-func (r *recovery) whole(b batch, k int) bool {
+// whole tells whether every stripe that the batch's puts lie in can be decoded from what
+// reads well.
+func (r *recovery) whole(ctx context.Context, b batch, k int) bool {
 	for _, rec := range b.records {
 		for _, e := range rec.Layout {
 			ok := true
-			e.stripes(k, func(id uint64, _ int64) { ok = ok && r.decodable(id) })
+			e.stripes(k, func(id uint64, _ int64) { ok = ok && r.verified(ctx, id) })
 			if !ok {
 				return false
 			}
 		}
 	}
 	return true
+}
+
+// verified forgets the shards of a stripe that cannot be read and tells whether the rest
+// decodes.
+func (r *recovery) verified(ctx context.Context, id uint64) bool {
+	if f := r.stripes[id]; f != nil {
+		for i := range f.Places {
+			if f.Places[i].Disk != none && !r.sound(ctx, f.stripe, i) {
+				f.Places[i] = place{Disk: none}
+			}
+		}
+	}
+	return r.decodable(id)
 }
 
 func (r *recovery) decodable(id uint64) bool {

@@ -154,9 +154,11 @@ func (c *Cluster) repairGroup(ctx context.Context, list []patient, rep *RepairRe
 	touched := map[placement.DiskID]bool{}
 	for _, p := range list {
 		whole := true
-		for _, i := range c.confirm(ctx, p, &sound) {
+		var away bool
+		p.bad, away = c.confirm(ctx, p, &sound)
+		for _, i := range slices.Clone(p.bad) {
 			old := p.Places[i]
-			to, err := c.rebuildShard(ctx, p, i, touched, rep)
+			to, err := c.rebuildShard(ctx, p, i, away, touched, rep)
 			switch {
 			case errors.Is(err, ErrDataLost):
 				lost[p.ID] = true
@@ -170,6 +172,7 @@ func (c *Cluster) repairGroup(ctx context.Context, list []patient, rep *RepairRe
 			default:
 				moves = append(moves, moved{p.ID, i, old, to})
 				p.Places[i] = to
+				p.bad = slices.DeleteFunc(p.bad, func(j int) bool { return j == i })
 			}
 			if lost[p.ID] {
 				break
@@ -216,9 +219,9 @@ func (c *Cluster) repairGroup(ctx context.Context, list []patient, rep *RepairRe
 }
 
 // confirm reads shards that were reported as damaged and are on a disk that is there; those
-// that verify now are sound. It returns the rest.
-func (c *Cluster) confirm(ctx context.Context, p patient, sound *[]damage) []int {
-	var bad []int
+// that verify now are sound. It returns the rest, and whether some of them could not be
+// asked, so that they may come back.
+func (c *Cluster) confirm(ctx context.Context, p patient, sound *[]damage) (bad []int, away bool) {
 	for _, i := range p.bad {
 		if p.Places[i].Disk != none && !p.freed {
 			buf := make([]byte, p.size(i))
@@ -230,22 +233,28 @@ func (c *Cluster) confirm(ctx context.Context, p patient, sound *[]damage) []int
 				*sound = append(*sound, damage{p.ID, i})
 				continue
 			}
+			away = away || unreachable(err)
 		}
 		bad = append(bad, i)
 	}
-	return bad
+	return bad, away
+}
+
+// unreachable tells whether an error of a read says nothing about the shard.
+func unreachable(err error) bool {
+	return errors.Is(err, disks.ErrLost) || !errors.Is(err, disks.ErrCorrupt) && !errors.Is(err, disks.ErrGone)
 }
 
 // rebuildShard makes shard i anew, with its journal, and appends it to a disk.
-func (c *Cluster) rebuildShard(ctx context.Context, p patient, i int, touched map[placement.DiskID]bool, rep *RepairReport) (place, error) {
+func (c *Cluster) rebuildShard(ctx context.Context, p patient, i int, away bool, touched map[placement.DiskID]bool, rep *RepairReport) (place, error) {
 	data := make([]byte, p.size(i))
 	if !p.freed && len(data) > 0 {
 		want := make([][]byte, len(p.Places))
 		want[i] = data
 		before := c.Counters()
-		away := slices.ContainsFunc(p.Places, func(at place) bool { return at.Disk != none && !c.readable(at.Disk) })
+		away = away || slices.ContainsFunc(p.Places, func(at place) bool { return at.Disk != none && !c.readable(at.Disk) })
 		err := c.rebuild(ctx, c.without(p), want, 0, len(data), nil, func(j int, err error) {
-			away = away || errors.Is(err, disks.ErrLost) || !errors.Is(err, disks.ErrCorrupt) && !errors.Is(err, disks.ErrGone)
+			away = away || unreachable(err)
 			c.damaged(p.stripe, j, err)
 		})
 		rep.BytesRead += c.Counters().BytesRead - before.BytesRead
@@ -285,17 +294,9 @@ func (c *Cluster) without(p patient) *stripe {
 	s := *p.stripe
 	s.Places = slices.Clone(p.Places)
 	for _, i := range p.bad {
-		if p.Places[i] == p.stripe.Places[i] && !c.rebuilt(p, i) {
-			s.Places[i] = place{Disk: none}
-		}
+		s.Places[i] = place{Disk: none}
 	}
 	return &s
-}
-
-// rebuilt tells whether shard i was given its new place in this round already.
-func (c *Cluster) rebuilt(p patient, i int) bool {
-	at := p.Places[i]
-	return at.Disk != none && c.readable(at.Disk) && at.Length > 0 && !slices.Contains(p.bad, i)
 }
 
 // journal returns the journal of a stripe from any of its copies but that of shard i.

@@ -24,6 +24,7 @@ type load struct {
 
 	places []disks.Address
 	err    error
+	done   bool // in time and without error
 }
 
 type shardOf struct {
@@ -34,14 +35,20 @@ type shardOf struct {
 // store writes the shards of stripes to the disks that the table names, each disk once and
 // all at the same time, and then, with sync, makes them durable, with what was written
 // earlier to the disks of also. A shard that fails goes to another disk within the rule;
-// when there is none it stays without a place. The error of a stripe that is left below
-// the margin says so; the places say what was written in any case.
+// when there is none it stays without a place. In also, a disk that was not synced becomes
+// false. The error of a stripe that is left below the margin says so; the places say what
+// was written in any case.
 func (c *Cluster) store(ctx context.Context, stripes []*buffer, sync bool, also map[placement.DiskID]bool, touched map[placement.DiskID]bool) error {
 	pending := c.assign(stripes)
 	loads := c.loads(stripes, sync, also)
 	const rounds = 4
 	for round := 0; ; round++ {
 		failed := c.run(ctx, loads, touched)
+		for _, l := range loads {
+			if also[l.disk] && !l.done {
+				also[l.disk] = false
+			}
+		}
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
@@ -55,6 +62,9 @@ func (c *Cluster) store(ctx context.Context, stripes []*buffer, sync bool, also 
 			break
 		}
 		loads = c.loadsOf(again, sync)
+	}
+	for _, w := range pending {
+		w.b.Places[w.i] = place{Disk: none}
 	}
 	for _, b := range stripes {
 		if err := c.enough(b.stripe); err != nil {
@@ -147,8 +157,12 @@ func (c *Cluster) run(ctx context.Context, loads []*load, touched map[placement.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	for _, l := range loads {
+		shards := make([]disks.Shard, len(l.work)) // now: a disk that is late must not look at the buffers' owners
+		for j, w := range l.work {
+			shards[j] = c.shardOf(w)
+		}
 		go func() {
-			l.places, l.err = c.do(ctx, l)
+			l.places, l.err = c.do(ctx, l, shards)
 			done <- l
 		}()
 	}
@@ -181,17 +195,13 @@ func (c *Cluster) run(ctx context.Context, loads []*load, touched map[placement.
 // patience is how many deadlines all disks together may take.
 const patience = 30
 
-func (c *Cluster) do(ctx context.Context, l *load) ([]disks.Address, error) {
+func (c *Cluster) do(ctx context.Context, l *load, shards []disks.Shard) ([]disks.Address, error) {
 	d := c.disk(l.disk)
 	if d == nil {
 		return nil, disks.ErrLost
 	}
 	var places []disks.Address
-	if len(l.work) > 0 {
-		shards := make([]disks.Shard, len(l.work))
-		for j, w := range l.work {
-			shards[j] = c.shardOf(w)
-		}
+	if len(shards) > 0 {
 		var err error
 		if places, err = d.Append(ctx, shards, disks.AppendOptions{}); err != nil {
 			return nil, err
@@ -228,6 +238,7 @@ func (c *Cluster) finish(l *load, touched map[placement.DiskID]bool) []shardOf {
 	if touched != nil {
 		touched[l.disk] = true
 	}
+	l.done = true
 	return nil
 }
 

@@ -124,6 +124,8 @@ type Disk interface {
 	Append(ctx context.Context, shards []Shard, o AppendOptions) ([]Address, error)
 	// Sync makes durable what was appended before the call.
 	Sync(ctx context.Context) error
+	// Harden makes durable all that is there, also what processes appended that are gone.
+	Harden(ctx context.Context) error
 
 	// Read fills dst with the bytes of a shard from off on, verified by block.
 	Read(ctx context.Context, r Ref, off int, dst []byte) error

@@ -110,6 +110,14 @@ func (f *Faulty) Sync(ctx context.Context) error {
 	return f.Disk.Sync(ctx)
 }
 
+// Harden makes durable what is there, or fails.
+func (f *Faulty) Harden(ctx context.Context) error {
+	if _, err := f.enter(ctx, "sync", func(x *Fault) *int { return &x.FailSync }); err != nil {
+		return err
+	}
+	return f.Disk.Harden(ctx)
+}
+
 // Read reads verified bytes: rot and staleness come before the checksums, so they are errors.
 func (f *Faulty) Read(ctx context.Context, r Ref, off int, dst []byte) error {
 	fault, err := f.enter(ctx, "read", func(x *Fault) *int { return &x.FailRead })

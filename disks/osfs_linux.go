@@ -17,7 +17,28 @@ func (o osFile) writev(p [][]byte, off int64) error {
 
 // vectored repeats a call until all of p went through.
 func (o osFile) vectored(p [][]byte, off int64, call func(int, [][]byte, int64) (int, error)) error {
-	fd := int(o.f.Fd())
+	return o.hold(func(fd int) error { return vectored(fd, p, off, call) })
+}
+
+// hold runs a call on the file's descriptor, which stays that file's until the call is done.
+func (o osFile) hold(call func(fd int) error) error {
+	conn, err := o.f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = conn.Control(func(fd uintptr) {
+		for failed = call(int(fd)); failed == unix.EINTR; {
+			failed = call(int(fd))
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return failed
+}
+
+func vectored(fd int, p [][]byte, off int64, call func(int, [][]byte, int64) (int, error)) error {
 	var rest [][]byte
 	for len(p) > 0 {
 		n, err := call(fd, p[:min(len(p), maxVectors)], off)
@@ -44,17 +65,12 @@ func (o osFile) vectored(p [][]byte, off int64, call func(int, [][]byte, int64) 
 	return nil
 }
 
-func (o osFile) sync() error {
-	for {
-		err := unix.Fdatasync(int(o.f.Fd()))
-		if err != unix.EINTR {
-			return spaceError(err)
-		}
-	}
-}
+func (o osFile) sync() error { return spaceError(o.hold(unix.Fdatasync)) }
 
 func (o osFile) punch(off, n int64) error {
-	err := unix.Fallocate(int(o.f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, n)
+	err := o.hold(func(fd int) error {
+		return unix.Fallocate(fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, n)
+	})
 	if err == unix.ENOTSUP || err == unix.ENOSYS {
 		return errPunch
 	}

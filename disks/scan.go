@@ -98,11 +98,14 @@ func (d *Segments) walk(s *segment, size int64) ([]Entry, int64, error) {
 		if err == nil && at+int64(e.Length) <= size {
 			entries = append(entries, e)
 			at += int64(e.Length)
-			end = at
+			end = max(end, at)
 			continue
 		}
 		if err != nil && !errors.Is(err, ErrGone) && !errors.Is(err, ErrCorrupt) {
 			return entries, end, err
+		}
+		if err == nil { // torn: what it claims is never given to another shard
+			end = max(end, at+int64(e.Length))
 		}
 		at = d.resync(s, at+alignment, size, window)
 	}
@@ -307,11 +310,12 @@ func (d *Segments) punch(s *segment, from, to int64) error {
 	return nil
 }
 
-// dropEmpty removes a sealed segment in which nothing is left.
+// dropEmpty removes a sealed segment in which nothing is left. The newest stays, so that its
+// number, and with it an address that somebody still holds, is never given again.
 func (d *Segments) dropEmpty(s *segment) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if s.holes.left > 0 || d.active == s || s.users > 1 {
+	if s.holes.left > 0 || d.active == s || s.users > 1 || s.number+1 == d.next {
 		return nil
 	}
 	if err := d.fs.remove(segmentName(s.number)); err != nil {

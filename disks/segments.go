@@ -565,12 +565,18 @@ func (d *Segments) Sync(ctx context.Context) error {
 		defer d.mu.Unlock()
 		return d.failed
 	}
+	if d.closed {
+		defer d.mu.Unlock()
+		return fs.ErrClosed
+	}
 	var dirty []*segment
+	files := map[*segment]file{} // Close may come while a disk hangs
 	for _, s := range d.segs {
 		if s.dirty {
 			s.dirty = false
 			s.users++
 			dirty = append(dirty, s)
+			files[s] = s.f
 		}
 	}
 	dir := d.dirDirty
@@ -584,7 +590,7 @@ func (d *Segments) Sync(ctx context.Context) error {
 	var failed error
 	for _, s := range dirty {
 		d.syncs.Add(1)
-		if err := s.f.sync(); err != nil && failed == nil {
+		if err := files[s].sync(); err != nil && failed == nil {
 			failed = fmt.Errorf("segment %d: sync: %w", s.number, err)
 		}
 	}
@@ -605,6 +611,32 @@ func (d *Segments) Sync(ctx context.Context) error {
 		d.failed = failed
 	}
 	return failed
+}
+
+// Harden makes durable all that is there.
+func (d *Segments) Harden(ctx context.Context) error {
+	if d.o.ReadOnly {
+		return ErrReadOnly
+	}
+	for _, n := range d.numbers() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		s, err := d.acquire(n)
+		if errors.Is(err, ErrCorrupt) || errors.Is(err, ErrGone) {
+			continue // nothing of it is used
+		}
+		if err != nil {
+			return err
+		}
+		d.syncs.Add(1)
+		err = s.f.sync()
+		d.release(s)
+		if err != nil {
+			return fmt.Errorf("segment %d: sync: %w", n, err)
+		}
+	}
+	return d.fs.syncDir()
 }
 
 // unsynced takes back what a Sync that did nothing had taken on.
