@@ -43,6 +43,8 @@ func (c *Cluster) submit(ctx context.Context, r *request) (Object, error) {
 		return Object{}, ErrReadOnly
 	}
 	r.done = make(chan result, 1)
+	c.submitting.Add(1)
+	defer c.submitting.Add(-1)
 	select {
 	case c.requests <- r:
 	case <-ctx.Done():
@@ -59,26 +61,30 @@ var errClosed = errors.New("the cluster is closed")
 // commitLoop takes requests into batches and commits batch after batch.
 func (c *Cluster) commitLoop() {
 	defer close(c.committerDone)
-	var last int               // requests in the last batch
-	var syncTime time.Duration // time that the last batch took to store
+	var expected int       // requests that are likely to come soon
+	var took time.Duration // to commit the last batch
 	for {
-		batch, ok := c.gather(last, syncTime/10)
+		batch, ok := c.gather(expected, min(took/4, maxLinger))
 		if !ok {
 			if c.tried {
-				c.commit([]*request{{rec: record{Kind: recFence, Time: c.now()}, done: make(chan result, 1)}})
+				c.commit([]*request{{rec: record{Kind: recFence, Time: c.now()}, done: make(chan result, 1)}}, func() {})
 			}
 			return
 		}
 		start := time.Now()
-		c.commit(batch)
-		last, syncTime = len(batch), time.Since(start)
+		c.commit(batch, func() { expected = int(c.submitting.Load()) })
+		took = time.Since(start)
 		c.reap()
 	}
 }
 
-// gather waits for a first request and takes with it all that wait, then waits up to
-// linger for as many as came last time.
-func (c *Cluster) gather(last int, linger time.Duration) ([]*request, bool) {
+// maxLinger bounds the wait for company.
+const maxLinger = 5 * time.Millisecond
+
+// gather waits for a first request and takes with it all that wait, then waits up to linger
+// until as many as are expected have come: whoever was answered a moment ago may have more.
+// Without that, clients fall into two halves of which one waits for the other's batch.
+func (c *Cluster) gather(expected int, linger time.Duration) ([]*request, bool) {
 	var batch []*request
 	bytes, journal := 0, 0
 	add := func(r *request) {
@@ -106,7 +112,7 @@ func (c *Cluster) gather(last int, linger time.Duration) ([]*request, bool) {
 			continue
 		default:
 		}
-		if len(batch) >= last || linger <= 0 {
+		if len(batch) >= expected || linger <= 0 {
 			break
 		}
 		if timer == nil {
@@ -130,10 +136,12 @@ func metaBytes(m map[string]string) int {
 	return n
 }
 
-// commit makes a batch durable and answers its requests. When it cannot be written whole,
-// each request is tried alone, so that one that is too much does not take others with it.
-func (c *Cluster) commit(batch []*request) {
+// commit makes a batch durable and answers its requests; before the first answer it calls
+// answering. When the batch cannot be written whole, each request is tried alone, so that
+// one that is too much does not take others with it.
+func (c *Cluster) commit(batch []*request, answering func()) {
 	results, err := c.tryCommit(batch)
+	answering()
 	switch {
 	case err == nil:
 		for i, r := range batch {
@@ -143,7 +151,7 @@ func (c *Cluster) commit(batch []*request) {
 		batch[0].done <- result{err: err}
 	default:
 		for _, r := range batch {
-			c.commit([]*request{r})
+			c.commit([]*request{r}, answering)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/wattle-storage/wattle/disks"
 	"github.com/wattle-storage/wattle/placement"
@@ -305,7 +306,7 @@ func (r *reader) readPacked(s *stripe, p part, mem []byte) ([][]byte, error) {
 		whole = make([]byte, e.Len)
 	}
 	good := func(b []byte) bool { return packedSum(s.ID, e.Col, e.Off, b) == e.Sum }
-	err := r.c.readShard(r.ctx, s, col, int(e.Off), whole, true)
+	err := r.direct(s, col, int(e.Off), whole, true)
 	if err != nil || !good(whole) {
 		if err == nil {
 			err = disks.ErrCorrupt
@@ -344,7 +345,7 @@ func (r *reader) readSpread(s *stripe, p part, mem []byte) ([][]byte, error) {
 		order = append(order, i)
 	}
 	read := func(i int) {
-		if err := r.c.readShard(r.ctx, s, i, lo[i], cols[i], false); err != nil {
+		if err := r.direct(s, i, lo[i], cols[i], false); err != nil {
 			r.note(s, i, err)
 			mu.Lock()
 			failed = append(failed, i)
@@ -438,6 +439,18 @@ func (r *reader) note(s *stripe, i int, err error) {
 	r.c.damaged(s, i, err)
 }
 
+// direct reads bytes of shard i, unless its disk was late a moment ago: then the others are
+// asked first.
+func (r *reader) direct(s *stripe, i, off int, dst []byte, raw bool) error {
+	if d := s.Places[i].Disk; d != none && r.c.late(d) {
+		return fmt.Errorf("shard %d of stripe %x: disk %s: %w", i, s.ID, r.c.name(d), errLate)
+	}
+	return r.c.readShard(r.ctx, s, i, off, dst, raw)
+}
+
+// readTimeout is how long a disk may take over one read.
+func (c *Cluster) readTimeout() time.Duration { return max(5*c.deadline, 5*time.Second) }
+
 // readShard reads bytes of shard i. Zeros beyond a shorter column are not stored and not
 // asked for.
 func (c *Cluster) readShard(ctx context.Context, s *stripe, i, off int, dst []byte, raw bool) error {
@@ -449,13 +462,17 @@ func (c *Cluster) readShard(ctx context.Context, s *stripe, i, off int, dst []by
 	if d == nil {
 		return fmt.Errorf("shard %d of stripe %x: disk %s: %w", i, s.ID, c.name(p.Disk), disks.ErrLost)
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience*c.deadline)
+	ctx, cancel := context.WithTimeoutCause(ctx, c.readTimeout(), errLate)
 	defer cancel()
 	read := d.Read
 	if raw {
 		read = d.ReadRaw
 	}
 	if err := read(ctx, s.ref(i), off, dst); err != nil {
+		if context.Cause(ctx) == errLate {
+			c.suspect(p.Disk, errLate)
+			err = errLate
+		}
 		return fmt.Errorf("shard %d of stripe %x: disk %s: %w", i, s.ID, c.name(p.Disk), err)
 	}
 	return nil
@@ -481,6 +498,9 @@ func (c *Cluster) rebuild(ctx context.Context, s *stripe, want [][]byte, off, si
 		reads, err := code.Plan(wanted, have, func(i int) float64 {
 			if shards[i] != nil || int(s.size(i)) <= off {
 				return 0
+			}
+			if d := s.Places[i].Disk; d != none && c.late(d) {
+				return float64(n) // any other way first
 			}
 			return 1
 		})

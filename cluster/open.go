@@ -55,6 +55,7 @@ type Cluster struct {
 	tried       bool   // a batch after the last committed one was given up; of the committer
 	reserved    uint64 // sequences up to this one may be used; of the committer
 
+	submitting    atomic.Int64 // callers of submit
 	requests      chan *request
 	closing       chan struct{}
 	committerDone chan struct{}
@@ -617,6 +618,14 @@ func (c *Cluster) usable(id placement.DiskID) bool {
 	return !ok || time.Now().After(s.until)
 }
 
+// late tells whether a disk missed a deadline a moment ago.
+func (c *Cluster) late(id placement.DiskID) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s, ok := c.suspects[id]
+	return ok && errors.Is(s.err, errLate) && time.Now().Before(s.until)
+}
+
 // suspect keeps new shards away from a disk that just failed a write.
 func (c *Cluster) suspect(id placement.DiskID, err error) {
 	if errors.Is(err, context.Canceled) {
@@ -743,7 +752,7 @@ func (c *Cluster) reapSome(limit int) error {
 
 // damaged queues a bad shard for repair.
 func (c *Cluster) damaged(s *stripe, i int, err error) {
-	if errors.Is(err, disks.ErrLost) || errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(err, disks.ErrLost) || errors.Is(err, errLate) || errors.Is(err, context.DeadlineExceeded) {
 		return // the disk is away, which its state says already
 	}
 	c.mu.Lock()

@@ -305,14 +305,15 @@ func (d *Segments) acquire(n uint32) (*segment, error) {
 	if s == nil {
 		return nil, fmt.Errorf("segment %d: %w", n, ErrGone)
 	}
+	s.users++ // before it is opened, since opening closes files that nobody uses
+	d.clock++
+	s.used = d.clock
 	if s.f == nil {
 		if err := d.openSegment(s); err != nil {
+			s.users--
 			return nil, err
 		}
 	}
-	s.users++
-	d.clock++
-	s.used = d.clock
 	return s, nil
 }
 

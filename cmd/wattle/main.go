@@ -113,7 +113,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 			initCommand(), demoCommand(),
 			mbCommand(), rbCommand(), putCommand(), getCommand(), catCommand(), lsCommand(), rmCommand(), statCommand(), cpCommand(), duCommand(), findCommand(),
 			statusCommand(), failCommand(), restoreCommand(), corruptCommand(), repairCommand(), recoverCommand(),
-			energyCommand(), profilesCommand(), completionCommand(),
+			energyCommand(), profilesCommand(), benchCommand(), completionCommand(),
 		},
 	}
 	for _, c := range app.Commands {
