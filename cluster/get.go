@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/wattle-storage/wattle/disks"
@@ -128,6 +129,8 @@ type reader struct {
 	ahead []*fetch
 	now   *fetch
 	err   error
+
+	patient atomic.Bool // the others did not do: ask late disks too
 
 	mu       sync.Mutex
 	degraded Degraded                  // guarded by mu
@@ -268,13 +271,16 @@ func (r *reader) fetch(p part, mem []byte) ([][]byte, error) {
 	if err != nil {
 		return nil, r.wrap(err)
 	}
-	for try := 0; ; try++ {
+	for try := -1; ; try++ {
 		cols, err := r.read(s, p, mem)
 		if err == nil {
 			return cols, nil
 		}
 		if r.ctx.Err() != nil {
 			return nil, r.ctx.Err()
+		}
+		if !r.patient.Swap(true) {
+			continue
 		}
 		again, e := r.c.catalog.stripeByID(r.ctx, p.id)
 		if e != nil || try == 2 || slices.Equal(again.Places, s.Places) {
@@ -442,7 +448,7 @@ func (r *reader) note(s *stripe, i int, err error) {
 // direct reads bytes of shard i, unless its disk was late a moment ago: then the others are
 // asked first.
 func (r *reader) direct(s *stripe, i, off int, dst []byte, raw bool) error {
-	if d := s.Places[i].Disk; d != none && r.c.late(d) {
+	if d := s.Places[i].Disk; d != none && !r.patient.Load() && r.c.late(d) {
 		return fmt.Errorf("shard %d of stripe %x: disk %s: %w", i, s.ID, r.c.name(d), errLate)
 	}
 	return r.c.readShard(r.ctx, s, i, off, dst, raw)

@@ -244,6 +244,10 @@ func (s *simulation) puts() {
 func (s *simulation) settle(key string, fresh []byte, exists bool) {
 	s.restart()
 	got, err := s.get(key)
+	if s.powerOff() { // while it was read
+		s.restart()
+		got, err = s.get(key)
+	}
 	old, had := s.want[key]
 	switch {
 	case err == nil && exists && bytes.Equal(got, fresh):
@@ -256,6 +260,7 @@ func (s *simulation) settle(key string, fresh []byte, exists bool) {
 	case errors.Is(err, ErrObjectNotFound) && !exists:
 		delete(s.want, key)
 	default:
+		s.autopsy()
 		s.fatal("%s after a change that failed: %d bytes, %v; neither the old state nor the new", key, len(got), err)
 	}
 }
@@ -324,6 +329,9 @@ func (s *simulation) fault() {
 	if len(s.down) > 0 {
 		s.heal()
 		return
+	}
+	if s.deadline < 10*time.Millisecond {
+		s.heal() // what late disks did not take counts as a fault too
 	}
 	f := []disks.Fault{{Lost: true}, {Full: true}, {Rot: true}, {Stale: true}, {FailSync: 1 + s.rng.IntN(3)}, {FailAppend: 1 + s.rng.IntN(3), Torn: true}, {FailRead: 2}}[s.rng.IntN(7)]
 	ids := s.c.diskIDs()
