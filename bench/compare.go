@@ -27,6 +27,7 @@ type Config struct {
 	Large       int64 // size of the object that is streamed; negative: none
 	Keys        int   // keys to list; negative: none
 	Loop        bool  // measure the plain loop too
+	Writers     int   // shards of a small object that the loop writes at a time; 0 means 1, the plain way
 	Progress    func(what string)
 }
 
@@ -157,7 +158,7 @@ func (b *bench) loop(name string) (*Loop, error) {
 	if !b.Loop || b.Scheme.Kind != erasure.RS {
 		return nil, nil
 	}
-	return NewLoop(filepath.Join(b.dir, name), b.Scheme.K, b.Scheme.M, LoopPiece, 0)
+	return NewLoop(filepath.Join(b.dir, name), b.Scheme.K, b.Scheme.M, LoopPiece, max(1, b.Writers))
 }
 
 // data is bytes that do not compress, the same every time.

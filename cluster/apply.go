@@ -13,6 +13,7 @@ import (
 type tx struct {
 	*sql.Tx
 	ctx   context.Context
+	known *statements
 	seq   uint64
 	fresh map[uint64]*stripe
 	delta map[uint64]delta
@@ -26,8 +27,20 @@ type tx struct {
 type delta struct{ refs, live int64 }
 
 func (t *tx) exec(q string, args ...any) error {
-	_, err := t.ExecContext(t.ctx, q, args...)
+	stmt, err := t.known.get(t.ctx, q)
+	if err == nil {
+		_, err = stmt.ExecContext(t.ctx, args...)
+	}
 	return err
+}
+
+// row runs a query of one row.
+func (t *tx) row(q string, args []any, into ...any) error {
+	stmt, err := t.known.get(t.ctx, q)
+	if err != nil {
+		return err
+	}
+	return stmt.QueryRowContext(t.ctx, args...).Scan(into...)
 }
 
 func (t *tx) setMeta(k string, v []byte) error {
@@ -72,7 +85,7 @@ func (t *tx) bucket(name string) (int64, error) {
 		return id, nil
 	}
 	var id int64
-	err := t.QueryRowContext(t.ctx, `SELECT id FROM buckets WHERE name = ?`, name).Scan(&id)
+	err := t.row(`SELECT id FROM buckets WHERE name = ?`, []any{name}, &id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, refuse(name, ErrBucketNotFound)
 	}
@@ -101,7 +114,7 @@ func (t *tx) removeBucket(r record) error {
 		return err
 	}
 	var n int
-	if err := t.QueryRowContext(t.ctx, `SELECT count(*) FROM (SELECT 1 FROM objects WHERE bucket = ? LIMIT 1)`, id).Scan(&n); err != nil {
+	if err := t.row(`SELECT count(*) FROM (SELECT 1 FROM objects WHERE bucket = ? LIMIT 1)`, []any{id}, &n); err != nil {
 		return err
 	}
 	if n > 0 {
@@ -120,8 +133,8 @@ type current struct {
 
 func (t *tx) current(bucket int64, key string) (*current, error) {
 	var c current
-	err := t.QueryRowContext(t.ctx, `SELECT seq, layout, shared FROM objects WHERE bucket = ? AND key = ? AND latest = 1`,
-		bucket, key).Scan(&c.seq, &c.layout, &c.shared)
+	err := t.row(`SELECT seq, layout, shared FROM objects WHERE bucket = ? AND key = ? AND latest = 1`,
+		[]any{bucket, key}, &c.seq, &c.layout, &c.shared)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
@@ -202,8 +215,8 @@ func (t *tx) drop(bucket int64, key string, c *current) error {
 	}
 	if c.shared.Valid {
 		var refs int64
-		if err := t.QueryRowContext(t.ctx, `UPDATE shared SET refs = refs - 1 WHERE id = ? RETURNING refs, layout`,
-			c.shared.Int64).Scan(&refs, &c.layout); err != nil {
+		if err := t.row(`UPDATE shared SET refs = refs - 1 WHERE id = ? RETURNING refs, layout`,
+			[]any{c.shared.Int64}, &refs, &c.layout); err != nil {
 			return err
 		}
 		if refs > 0 {
@@ -271,7 +284,7 @@ func (t *tx) share(bucket int64, key string, c *current) error {
 	if c.shared.Valid {
 		return t.exec(`UPDATE shared SET refs = refs + 1 WHERE id = ?`, c.shared.Int64)
 	}
-	if err := t.QueryRowContext(t.ctx, `INSERT INTO shared (refs, layout) VALUES (2, ?) RETURNING id`, c.layout).Scan(&c.shared.Int64); err != nil {
+	if err := t.row(`INSERT INTO shared (refs, layout) VALUES (2, ?) RETURNING id`, []any{c.layout}, &c.shared.Int64); err != nil {
 		return err
 	}
 	c.shared.Valid, c.layout = true, nil
@@ -309,8 +322,8 @@ func (t *tx) stripe(id uint64) (*stripe, error) {
 	}
 	s := &stripe{ID: id}
 	var info []byte
-	err := t.QueryRowContext(t.ctx, `SELECT seq, journal, refs, live, info FROM stripes WHERE id = ?`, int64(id)).
-		Scan(&s.Seq, &s.Journal, &s.Refs, &s.Live, &info)
+	err := t.row(`SELECT seq, journal, refs, live, info FROM stripes WHERE id = ?`, []any{int64(id)},
+		&s.Seq, &s.Journal, &s.Refs, &s.Live, &info)
 	if errors.Is(err, sql.ErrNoRows) && t.find != nil {
 		if s := t.find(id); s != nil {
 			return s, nil

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
@@ -42,7 +43,27 @@ type catalog struct {
 	write *sql.DB // nil when opened for reading
 	read  *sql.DB
 
-	object, stripe *sql.Stmt // of read
+	object, stripe, bucketID *sql.Stmt // of read
+	writes                   statements
+	updating                 sync.Mutex // one change at a time
+}
+
+// statements are those that changes have used, parsed once, on the one connection that
+// changes are made on: what runs on it while a transaction is open is part of that.
+type statements struct {
+	conn *sql.Conn
+	by   map[string]*sql.Stmt
+}
+
+func (s *statements) get(ctx context.Context, q string) (*sql.Stmt, error) {
+	if stmt := s.by[q]; stmt != nil {
+		return stmt, nil
+	}
+	stmt, err := s.conn.PrepareContext(ctx, q)
+	if err == nil {
+		s.by[q] = stmt
+	}
+	return stmt, err
 }
 
 func dsn(path string, params ...string) string {
@@ -119,7 +140,11 @@ func dialCatalog(path string, readOnly bool) (*catalog, error) {
 			c.read.Close()
 			return nil, fmt.Errorf("catalog: %w", err)
 		}
-		c.write.SetMaxOpenConns(1)
+		conn, err := c.write.Conn(context.Background())
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("catalog: %w", err), c.close())
+		}
+		c.writes = statements{conn, map[string]*sql.Stmt{}}
 	}
 	return c, nil
 }
@@ -132,14 +157,28 @@ func (c *catalog) prepare() (err error) {
 		WHERE b.name = ? AND o.key = ? AND o.latest = 1 AND o.marker = 0`); err != nil {
 		return err
 	}
-	c.stripe, err = c.read.Prepare(`SELECT seq, journal, refs, live, info FROM stripes WHERE id = ?`)
+	if c.stripe, err = c.read.Prepare(`SELECT seq, journal, refs, live, info FROM stripes WHERE id = ?`); err != nil {
+		return err
+	}
+	c.bucketID, err = c.read.Prepare(`SELECT id FROM buckets WHERE name = ?`)
 	return err
 }
 
 func (c *catalog) close() error {
 	var err error
+	if c.writes.conn != nil { // statements first: only then the database is closed and its log folded in
+		for _, stmt := range c.writes.by {
+			err = errors.Join(err, stmt.Close())
+		}
+		err = errors.Join(err, c.writes.conn.Close())
+	}
+	for _, stmt := range []*sql.Stmt{c.object, c.stripe, c.bucketID} {
+		if stmt != nil {
+			err = errors.Join(err, stmt.Close())
+		}
+	}
 	if c.write != nil {
-		err = c.write.Close()
+		err = errors.Join(err, c.write.Close())
 	}
 	return errors.Join(err, c.read.Close())
 }
@@ -201,7 +240,7 @@ func (c *catalog) stripeByID(ctx context.Context, id uint64) (*stripe, error) {
 // bucket returns the number of a bucket.
 func (c *catalog) bucket(ctx context.Context, name string) (int64, error) {
 	var id int64
-	err := c.read.QueryRowContext(ctx, `SELECT id FROM buckets WHERE name = ?`, name).Scan(&id)
+	err := c.bucketID.QueryRowContext(ctx, name).Scan(&id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, fmt.Errorf("%s: %w", name, ErrBucketNotFound)
 	}
@@ -368,11 +407,13 @@ func (c *catalog) update(ctx context.Context, f func(*tx) error) error {
 	if c.write == nil {
 		return ErrReadOnly
 	}
-	s, err := c.write.BeginTx(ctx, nil)
+	c.updating.Lock()
+	defer c.updating.Unlock()
+	s, err := c.writes.conn.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("catalog: %w", catalogError(err))
 	}
-	t := &tx{Tx: s, ctx: ctx, fresh: map[uint64]*stripe{}, delta: map[uint64]delta{}}
+	t := &tx{Tx: s, ctx: ctx, known: &c.writes, fresh: map[uint64]*stripe{}, delta: map[uint64]delta{}}
 	if err := f(t); err != nil {
 		s.Rollback()
 		return err

@@ -345,7 +345,10 @@ func (c *Cluster) packBatch(batch []*request) []*buffer {
 		return nil
 	}
 	scheme := c.config.Scheme
-	slots, columns := pack(sizes, scheme.K, c.shard)
+	slots, columns := pack(sizes, width(sizes, scheme.K), c.shard)
+	for i := range columns {
+		columns[i] = append(columns[i], make([]uint32, scheme.K-len(columns[i]))...)
+	}
 	buffers := make([]*buffer, len(columns))
 	for i, cols := range columns {
 		buffers[i] = newBuffer(c.stripeID(), scheme, cols, make([]byte, stripeBytes(scheme, cols)))
@@ -365,6 +368,18 @@ func (c *Cluster) packBatch(batch []*request) []*buffer {
 	}
 	return buffers
 }
+
+// width is how many columns a batch is packed into. A disk that is written to must be
+// synced, which costs as much as some ten KiB: what comes in small batches goes to few.
+func width(sizes []int, k int) int {
+	total := 0
+	for _, n := range sizes {
+		total += n
+	}
+	return min(k, total/columnGoal+1)
+}
+
+const columnGoal = 32 << 10
 
 // spreadExtents counts the extents that the stream made; those after it are of a batch
 // that was given up.

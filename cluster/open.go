@@ -56,6 +56,7 @@ type Cluster struct {
 	reserved    uint64 // sequences up to this one may be used; of the committer
 
 	submitting    atomic.Int64 // callers of submit
+	seen          sync.Map     // names of buckets that were there a moment ago
 	requests      chan *request
 	closing       chan struct{}
 	committerDone chan struct{}

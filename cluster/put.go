@@ -86,6 +86,20 @@ func (c *Cluster) RemoveBucket(ctx context.Context, name string) error {
 		return err
 	}
 	_, err := c.submit(ctx, &request{rec: record{Kind: recRemoveBucket, Bucket: name, Time: c.now()}})
+	c.seen.Delete(name)
+	return err
+}
+
+// expect fails when a bucket is not there, before work is done for it. It may be wrong about
+// one that was just removed; the batch decides.
+func (c *Cluster) expect(ctx context.Context, bucket string) error {
+	if _, ok := c.seen.Load(bucket); ok {
+		return nil
+	}
+	_, err := c.catalog.bucket(ctx, bucket)
+	if err == nil {
+		c.seen.Store(bucket, true)
+	}
 	return err
 }
 
@@ -124,7 +138,7 @@ func (c *Cluster) Put(ctx context.Context, bucket, key string, r io.Reader, o Pu
 	if err := errors.Join(checkBucket(bucket), checkKey(key)); err != nil {
 		return Object{}, err
 	}
-	if _, err := c.catalog.bucket(ctx, bucket); err != nil {
+	if err := c.expect(ctx, bucket); err != nil {
 		return Object{}, err
 	}
 	req := &request{rec: record{Kind: recPut, Bucket: bucket, Key: key, ContentType: o.ContentType, Meta: o.Meta,

@@ -243,7 +243,7 @@ func (r *recovery) replace(ctx context.Context, dir string, rep *RecoverReport) 
 		err = r.assess(ctx, cat, rep)
 	}
 	if err == nil {
-		_, err = cat.write.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`)
+		_, err = cat.writes.conn.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`)
 	}
 	if err = errors.Join(err, cat.close()); err != nil {
 		removeCatalog(tmp)

@@ -34,6 +34,7 @@ directory on them.
 			&cli.IntFlag{Name: "rounds", Usage: "`N` rounds, the programs taking turns", Value: d.Rounds},
 			&cli.StringFlag{Name: "large", Usage: "`SIZE` of the object that is streamed, or none", Value: "256MiB"},
 			&cli.IntFlag{Name: "keys", Usage: "`N` keys to list; 0 for none", Value: d.Keys},
+			&cli.IntFlag{Name: "writers", Usage: "`N` shards of a small object that the plain loop writes and syncs at a time", Value: 1},
 			&cli.BoolFlag{Name: "loop", Usage: "measure the plain loop too; --loop=false for wattle alone", Value: true},
 		},
 		Action: benchAction,
@@ -67,7 +68,7 @@ func benchAction(c *cli.Context) error {
 }
 
 func benchConfig(c *cli.Context) (bench.Config, error) {
-	cfg := bench.Config{Dir: c.String("scratch"), Rounds: c.Int("rounds"), Loop: c.Bool("loop"), Concurrency: c.IntSlice("concurrency"),
+	cfg := bench.Config{Dir: c.String("scratch"), Rounds: c.Int("rounds"), Loop: c.Bool("loop"), Writers: c.Int("writers"), Concurrency: c.IntSlice("concurrency"),
 		Time: time.Duration(c.Float64("seconds") * float64(time.Second)), Keys: c.Int("keys"), Sizes: []int64{}}
 	var err error
 	if cfg.Scheme, err = erasure.Parse(c.String("scheme")); err != nil {
@@ -89,6 +90,9 @@ func benchConfig(c *cli.Context) (bench.Config, error) {
 			return cfg, usage("--size %q: want a size of up to 1GiB such as 4KiB", s)
 		}
 		cfg.Sizes = append(cfg.Sizes, int64(n))
+	}
+	if cfg.Writers < 1 || cfg.Writers > cfg.Scheme.N() {
+		return cfg, usage("--writers %d: want 1 to %d, the shards of %s", cfg.Writers, cfg.Scheme.N(), cfg.Scheme)
 	}
 	for _, n := range cfg.Concurrency {
 		if n < 1 || n > 4096 {
