@@ -68,8 +68,9 @@ func (c *Cluster) Get(ctx context.Context, bucket, key string, o GetOptions) (Re
 	}
 	obj.Scheme = c.config.Scheme.String()
 	ctx, cancel := context.WithCancel(ctx)
+	parts := c.parts(layout, from, to)
 	return &reader{c: c, ctx: ctx, cancel: cancel, unpin: unpin, object: obj,
-		parts: c.parts(layout, from, to), bad: map[placement.DiskID]bool{}}, nil
+		parts: parts, many: len(parts) > 1, bad: map[placement.DiskID]bool{}}, nil
 }
 
 // bounds turns options into a range of the object.
@@ -126,6 +127,7 @@ type reader struct {
 	object Object
 
 	parts []part
+	many  bool
 	ahead []*fetch
 	now   *fetch
 	err   error
@@ -358,10 +360,12 @@ func (r *reader) readSpread(s *stripe, p part, mem []byte) ([][]byte, error) {
 			mu.Unlock()
 		}
 	}
-	if len(order) == 1 {
-		read(order[0])
+	if len(order) == 1 || r.many { // of many stripes two are read at the same time anyway
+		for _, i := range order {
+			read(i)
+		}
 	} else {
-		half := (len(order) + 1) / 2 // two at a time: reading and checking share the cores
+		half := (len(order) + 1) / 2
 		for _, part := range [][]int{order[:half], order[half:]} {
 			wg.Go(func() {
 				for _, i := range part {

@@ -15,16 +15,11 @@ import (
 func benchCommand() *cli.Command {
 	d := bench.Defaults
 	return &cli.Command{
-		Name:  "bench",
+		Name: "bench", Category: "cluster",
 		Usage: "measure puts and gets beside a plain program that codes and syncs files",
-		Description: `A scratch cluster and a plain loop (read, code, hash, one synced file a shard) take turns in
-the same directory; ratios are medians of rounds, below 1 where wattle is faster. Syncs are
-those of the disks; the catalog adds one a batch. For disks worth measuring, name a
-directory on them.
-
-   wattle bench
-   wattle bench --scratch /mnt/ssd --scheme rs:12+4 --size 4KiB --concurrency 1,8,32
-   wattle bench --size none --large 1GiB --rounds 5 --json`,
+		Description: "A scratch cluster and a plain loop (read, code, hash, one synced file a shard) take turns in the same\ndirectory; the last columns are the median over the rounds of wattle's time and processor time\nan operation over the other's, below 1 where wattle is faster. Syncs are those of the disks; the\ncatalog adds one a batch. For disks worth measuring name a directory on them.\n\n" +
+			examples("wattle bench", "wattle bench --scratch /mnt/ssd --scheme rs:12+4 --size 4KiB --concurrency 1,8,32",
+				"wattle bench --size none --large 1GiB --rounds 5 --json"),
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "scratch", Usage: "`DIRECTORY` for scratch files, removed at the end", DefaultText: "the system's temporary directory"},
 			&cli.StringFlag{Name: "scheme", Usage: "redundancy, as `rs:K+M`, replica:N or lrc:K+L+R", Value: d.Scheme.String()},
