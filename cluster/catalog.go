@@ -80,7 +80,7 @@ func createCatalog(path string) (*catalog, error) {
 		return nil, fmt.Errorf("catalog: %w", err)
 	}
 	f.Close()
-	c, err := dialCatalog(path, false)
+	c, err := dialCatalog(path, forWriting)
 	if err != nil {
 		return nil, err
 	}
@@ -103,11 +103,11 @@ func createCatalog(path string) (*catalog, error) {
 }
 
 // openCatalog opens the catalog at path.
-func openCatalog(path string, readOnly bool) (*catalog, error) {
+func openCatalog(path string, how access) (*catalog, error) {
 	if _, err := os.Stat(path); err != nil {
 		return nil, fmt.Errorf("catalog: %w", err)
 	}
-	c, err := dialCatalog(path, readOnly)
+	c, err := dialCatalog(path, how)
 	if err != nil {
 		return nil, err
 	}
@@ -127,15 +127,31 @@ func openCatalog(path string, readOnly bool) (*catalog, error) {
 	return c, nil
 }
 
-func dialCatalog(path string, readOnly bool) (*catalog, error) {
+// access is how a catalog is opened.
+type access int
+
+const (
+	forReading access = iota // beside a writer
+	forWriting
+	frozen // on a read-only file system
+)
+
+func dialCatalog(path string, how access) (*catalog, error) {
 	c := &catalog{}
+	source := dsn(path, "query_only(1)")
+	if how == frozen {
+		if _, err := os.Stat(path + "-wal"); err == nil {
+			return nil, fmt.Errorf("catalog: %s-wal holds changes that must be folded in first: make the file system writable, and run `wattle status`", path)
+		}
+		source = "file:" + (&url.URL{Path: path}).EscapedPath() + "?immutable=1&_pragma=query_only(1)"
+	}
 	var err error
-	if c.read, err = sql.Open("sqlite", dsn(path, "query_only(1)")); err != nil {
+	if c.read, err = sql.Open("sqlite", source); err != nil {
 		return nil, fmt.Errorf("catalog: %w", err)
 	}
 	c.read.SetMaxOpenConns(8)
 	c.read.SetMaxIdleConns(8)
-	if !readOnly {
+	if how == forWriting {
 		if c.write, err = sql.Open("sqlite", dsn(path)); err != nil {
 			c.read.Close()
 			return nil, fmt.Errorf("catalog: %w", err)

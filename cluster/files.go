@@ -203,7 +203,7 @@ func readConfig(dir string) (config, error) {
 	if err != nil {
 		return cfg, err
 	}
-	if c.catalog, err = openCatalog(filepath.Join(dir, "catalog.db"), true); err != nil {
+	if c.catalog, err = openCatalog(filepath.Join(dir, "catalog.db"), forReading); err != nil {
 		return cfg, err
 	}
 	defer c.catalog.close()

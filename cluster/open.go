@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/wattle-storage/wattle/disks"
@@ -55,6 +56,7 @@ type Cluster struct {
 	tried       bool   // a batch after the last committed one was given up; of the committer
 	reserved    uint64 // sequences up to this one may be used; of the committer
 
+	told          atomic.Bool  // somebody was told that a file system is full
 	submitting    atomic.Int64 // callers of submit
 	seen          sync.Map     // names of buckets that were there a moment ago
 	requests      chan *request
@@ -370,12 +372,18 @@ func (c *Cluster) open(ctx context.Context, o Options) (err error) {
 			close(c.committerDone)
 		}
 	}()
+	how := forWriting
 	if c.readOnly {
-		if c.lease, err = takeLease(filepath.Join(c.dir, "leases")); err != nil {
+		how = forReading
+		c.lease, err = takeLease(filepath.Join(c.dir, "leases"))
+		if errors.Is(err, syscall.EROFS) { // nobody can write here, so nobody needs to be told of a reader
+			how, err = frozen, nil
+		}
+		if err != nil {
 			return err
 		}
 	}
-	if c.catalog, err = openCatalog(filepath.Join(c.dir, "catalog.db"), c.readOnly); err != nil {
+	if c.catalog, err = openCatalog(filepath.Join(c.dir, "catalog.db"), how); err != nil {
 		return err
 	}
 	blob, err := c.catalog.meta("config")
@@ -636,9 +644,25 @@ func (c *Cluster) suspect(id placement.DiskID, err error) {
 	_, known := c.suspects[id]
 	c.suspects[id] = suspicion{time.Now().Add(30 * time.Second), err}
 	c.mu.Unlock()
-	if !known {
+	switch {
+	case known:
+	case !errors.Is(err, disks.ErrNoSpace):
 		c.notify("disk %s: %v; its shards go elsewhere", c.name(id), err)
+	case !c.told.Swap(true): // disks that share a file system fill together
+		c.notify("disk %s: %v", c.name(id), err)
 	}
+}
+
+// cause is what refusals add to ErrTooManyFailures: ErrNoSpace when that is why.
+func (c *Cluster) cause() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.suspects {
+		if time.Now().Before(s.until) && (errors.Is(s.err, disks.ErrNoSpace) || errors.Is(s.err, disks.ErrFull)) {
+			return fmt.Errorf("%w: %w", ErrTooManyFailures, ErrNoSpace)
+		}
+	}
+	return ErrTooManyFailures
 }
 
 // why says which disks cannot be written, for an error.

@@ -266,7 +266,7 @@ func (c *Cluster) enough(s *stripe) error {
 	}
 	if !standsLoss(code.Decodable, have, margin) || s.Journal > 0 && c.copies(s) <= margin {
 		return fmt.Errorf("%w: %d of %d shards of a stripe cannot be written (%s), and %s must stand %d more loss after a write",
-			ErrTooManyFailures, s.missing(), s.Scheme.N(), c.why(), s.Scheme, margin)
+			c.cause(), s.missing(), s.Scheme.N(), c.why(), s.Scheme, margin)
 	}
 	return nil
 }
