@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/url"
@@ -450,4 +451,20 @@ func catalogError(err error) error {
 		return fmt.Errorf("%w: %w", ErrNoSpace, err)
 	}
 	return err
+}
+
+func (t *tx) setNumber(k string, n uint64) error {
+	return t.setMeta(k, binary.LittleEndian.AppendUint64(nil, n))
+}
+
+// number reads a number of meta.
+func (c *catalog) number(k string) (uint64, error) {
+	v, err := c.meta(k)
+	if err == nil && len(v) != 8 {
+		err = errMalformed
+	}
+	if err != nil {
+		return 0, fmt.Errorf("catalog: %s: %w", k, err)
+	}
+	return binary.LittleEndian.Uint64(v), nil
 }

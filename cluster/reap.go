@@ -1,0 +1,123 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"slices"
+
+	"github.com/wattle-storage/wattle/disks"
+	"github.com/wattle-storage/wattle/placement"
+)
+
+type damage struct {
+	stripe uint64
+	shard  int
+}
+
+// pin keeps what is in the catalog now on the disks until the returned function is called.
+func (c *Cluster) pin() (func(), error) {
+	if c.readOnly {
+		return func() {}, nil // the lease holds it
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	seq := c.committed.Load()
+	c.pins[seq]++
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.pins[seq]--; c.pins[seq] == 0 {
+			delete(c.pins, seq)
+		}
+	}, nil
+}
+
+// pinned is the oldest sequence that a reader may still see.
+func (c *Cluster) pinned() uint64 {
+	c.mu.Lock()
+	seq := c.committed.Load()
+	for s := range c.pins {
+		seq = min(seq, s)
+	}
+	c.mu.Unlock()
+	return min(seq, oldestLease(filepath.Join(c.dir, "leases"), seq))
+}
+
+// reap frees, beside other work, stripes that no object and no reader needs.
+func (c *Cluster) reap() {
+	if !c.reaping.TryLock() {
+		return
+	}
+	c.background.Go(func() {
+		defer c.reaping.Unlock()
+		if err := c.reapSome(1024); err != nil {
+			c.notify("free space: %v", err)
+		}
+	})
+}
+
+func (c *Cluster) reapNow() {
+	c.reaping.Lock()
+	defer c.reaping.Unlock()
+	if err := c.reapSome(1 << 20); err != nil {
+		c.notify("free space: %v", err)
+	}
+}
+
+// reapSome frees up to limit stripes: their shards together, then their rows. The journal
+// of a stripe stays, since recovery replays it.
+func (c *Cluster) reapSome(limit int) error {
+	list, err := c.catalog.dead(context.Background(), c.pinned()+1, limit)
+	if err != nil || len(list) == 0 {
+		return err
+	}
+	at := map[placement.DiskID][]disks.Address{}
+	for _, s := range list {
+		for _, p := range s.Places {
+			if p.Disk != none {
+				at[p.Disk] = append(at[p.Disk], p.Address)
+			}
+		}
+	}
+	failed := c.freeAt(at, true)
+	done := list[:0]
+	for _, s := range list {
+		if !slices.ContainsFunc(s.Places, func(p place) bool { return p.Disk != none && failed[p.Disk] != nil }) {
+			done = append(done, s)
+		}
+	}
+	if len(done) == 0 {
+		return nil
+	}
+	return c.catalog.update(context.Background(), func(t *tx) error { return t.freeStripes(done) })
+}
+
+// damaged queues a bad shard for repair.
+func (c *Cluster) damaged(s *stripe, i int, err error) {
+	if errors.Is(err, disks.ErrLost) || errors.Is(err, errLate) || errors.Is(err, context.DeadlineExceeded) {
+		return // the disk is away, which its state says already
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.damages[damage{s.ID, i}] = true
+}
+
+// absorbDamage moves what reads found bad into the catalog.
+func (c *Cluster) absorbDamage() error {
+	c.mu.Lock()
+	found := c.damages
+	c.damages = map[damage]bool{}
+	c.mu.Unlock()
+	if len(found) == 0 {
+		return nil
+	}
+	return c.catalog.update(context.Background(), func(t *tx) error {
+		for d := range found {
+			if err := t.addDamage(d.stripe, d.shard); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
