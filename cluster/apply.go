@@ -381,6 +381,20 @@ func (t *tx) move(id uint64, shard int, old, to place) (bool, error) {
 	return true, t.exec(`DELETE FROM damage WHERE stripe = ? AND shard = ?`, int64(id), shard)
 }
 
+// relocate is move for a shard whose stripe has neither gone nor been freed since it was
+// copied.
+func (t *tx) relocate(m move) (bool, error) {
+	var freed bool
+	err := t.row(`SELECT freed FROM stripes WHERE id = ?`, []any{int64(m.stripe)}, &freed)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && freed != m.freed {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return t.move(m.stripe, m.shard, m.old, m.new)
+}
+
 // freeStripes marks the data of stripes as gone, and forgets those without a journal.
 func (t *tx) freeStripes(list []*stripe) error {
 	for _, s := range list {

@@ -40,6 +40,7 @@ type Cluster struct {
 	suspects map[placement.DiskID]suspicion  // guarded by mu
 	pins     map[uint64]int                  // guarded by mu; readers by sequence
 	damages  map[damage]bool                 // guarded by mu; found, not yet in the catalog
+	retired  []retirement                    // guarded by mu; old places that somebody may still read
 
 	lock  *lockFile
 	lease *lease

@@ -41,8 +41,10 @@ func (c *Cluster) pinned() uint64 {
 		seq = min(seq, s)
 	}
 	c.mu.Unlock()
-	return min(seq, oldestLease(filepath.Join(c.dir, "leases"), seq))
+	return min(seq, oldestLease(c.leaseDir(), seq))
 }
+
+func (c *Cluster) leaseDir() string { return filepath.Join(c.dir, "leases") }
 
 // reap frees, beside other work, stripes that no object and no reader needs.
 func (c *Cluster) reap() {
@@ -54,6 +56,7 @@ func (c *Cluster) reap() {
 		if err := c.reapSome(1024); err != nil {
 			c.notify("free space: %v", err)
 		}
+		c.retire(nil)
 	})
 }
 
@@ -63,6 +66,7 @@ func (c *Cluster) reapNow() {
 	if err := c.reapSome(1 << 20); err != nil {
 		c.notify("free space: %v", err)
 	}
+	c.retire(nil)
 }
 
 // reapSome frees up to limit stripes: their shards together, then their rows. The journal

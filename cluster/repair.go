@@ -144,21 +144,15 @@ func (c *Cluster) inventory(ctx context.Context) (map[place]bool, error) {
 // repairGroup rebuilds the shards of some stripes, syncs their new disks, and then records
 // the new places.
 func (c *Cluster) repairGroup(ctx context.Context, list []patient, rep *RepairReport, lost map[uint64]bool) error {
-	type moved struct {
-		id       uint64
-		shard    int
-		old, new place
-	}
-	var moves []moved
+	var moves []move
 	var sound []damage
-	touched := map[placement.DiskID]bool{}
 	for _, p := range list {
 		whole := true
 		var away bool
 		p.bad, away = c.confirm(ctx, p, &sound)
 		for _, i := range slices.Clone(p.bad) {
 			old := p.Places[i]
-			to, err := c.rebuildShard(ctx, p, i, away, touched, rep)
+			to, err := c.rebuildShard(ctx, p, i, away, rep)
 			switch {
 			case errors.Is(err, ErrDataLost):
 				lost[p.ID] = true
@@ -170,7 +164,7 @@ func (c *Cluster) repairGroup(ctx context.Context, list []patient, rep *RepairRe
 				c.notify("repair of stripe %x, shard %d: %v", p.ID, i, err)
 				whole = false
 			default:
-				moves = append(moves, moved{p.ID, i, old, to})
+				moves = append(moves, move{p.ID, i, p.freed, old, to})
 				p.Places[i] = to
 				p.bad = slices.DeleteFunc(p.bad, func(j int) bool { return j == i })
 			}
@@ -185,26 +179,7 @@ func (c *Cluster) repairGroup(ctx context.Context, list []patient, rep *RepairRe
 			rep.Left++
 		}
 	}
-	for id := range touched {
-		if err := c.disk(id).Sync(ctx); err != nil {
-			return fmt.Errorf("disk %s: %w", c.name(id), err)
-		}
-	}
-	gone := map[placement.DiskID][]disks.Address{}
-	err := c.catalog.update(ctx, func(t *tx) error {
-		for _, m := range moves {
-			ok, err := t.move(m.id, m.shard, m.old, m.new)
-			if err != nil {
-				return err
-			}
-			freeable := m.old
-			if !ok {
-				freeable = m.new // lost the race: ours is the orphan
-			}
-			if freeable.Disk != none {
-				gone[freeable.Disk] = append(gone[freeable.Disk], freeable.Address)
-			}
-		}
+	_, err := c.relocate(ctx, moves, func(t *tx) error {
 		for _, d := range sound {
 			if err := t.clearDamage(d.stripe, d.shard); err != nil {
 				return err
@@ -212,9 +187,6 @@ func (c *Cluster) repairGroup(ctx context.Context, list []patient, rep *RepairRe
 		}
 		return nil
 	})
-	if err == nil && c.pinned() == c.committed.Load() {
-		c.freeAt(gone, false)
-	}
 	return err
 }
 
@@ -246,7 +218,7 @@ func unreachable(err error) bool {
 }
 
 // rebuildShard makes shard i anew, with its journal, and appends it to a disk.
-func (c *Cluster) rebuildShard(ctx context.Context, p patient, i int, away bool, touched map[placement.DiskID]bool, rep *RepairReport) (place, error) {
+func (c *Cluster) rebuildShard(ctx context.Context, p patient, i int, away bool, rep *RepairReport) (place, error) {
 	data := make([]byte, p.size(i))
 	if !p.freed && len(data) > 0 {
 		want := make([][]byte, len(p.Places))
@@ -281,7 +253,6 @@ func (c *Cluster) rebuildShard(ctx context.Context, p patient, i int, away bool,
 			c.suspect(id, err)
 			continue
 		}
-		touched[id] = true
 		rep.Shards++
 		rep.BytesWrite += int64(at[0].Length)
 		return place{id, at[0]}, nil

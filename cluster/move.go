@@ -1,0 +1,156 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/wattle-storage/wattle/disks"
+	"github.com/wattle-storage/wattle/placement"
+)
+
+// A move is a shard that was copied or made anew, and that the catalog still has at its old
+// place. Whoever moves shards (repair, rebalance, compaction) collects moves and hands them
+// to relocate.
+type move struct {
+	stripe   uint64
+	shard    int
+	freed    bool // the stripe's data was gone when it was copied, only its journal is left
+	old, new place
+}
+
+// copyShard copies shard i of a stripe to a disk, verified, with the journal that rides in
+// it. The copy is not durable and nobody knows it before relocate.
+func (c *Cluster) copyShard(ctx context.Context, s *stripe, freed bool, i int, to placement.DiskID, o disks.AppendOptions) (move, error) {
+	m := move{stripe: s.ID, shard: i, freed: freed, old: s.Places[i]}
+	from, dst := c.disk(m.old.Disk), c.disk(to)
+	if from == nil || dst == nil {
+		return m, disks.ErrLost
+	}
+	sh := disks.Shard{Header: c.header(s, i)}
+	if freed {
+		_, j, err := from.ReadJournal(ctx, m.old.Address)
+		if err != nil {
+			return m, fmt.Errorf("disk %s: %w", c.name(m.old.Disk), err)
+		}
+		sh.Journal, sh.Columns = j, make([]uint32, len(s.Columns))
+	} else {
+		old, err := from.ReadShard(ctx, m.old.Address)
+		if err == nil && (old.Stripe != s.ID || int(old.Index) != i) {
+			err = disks.ErrCorrupt
+		}
+		if err != nil {
+			return m, fmt.Errorf("disk %s: %w", c.name(m.old.Disk), err)
+		}
+		sh.Data, sh.Journal = old.Data, old.Journal
+	}
+	at, err := dst.Append(ctx, []disks.Shard{sh}, o)
+	if err != nil {
+		c.suspect(to, err)
+		return m, fmt.Errorf("disk %s: %w", c.name(to), err)
+	}
+	m.new = place{to, at[0]}
+	return m, nil
+}
+
+// relocate makes moves true: it syncs the disks that took the shards, and then, in one
+// transaction, sets each address where stripe, index and old address are unchanged; also,
+// when not nil, is part of that transaction. The old places are given back once no reader
+// needs them, and the new ones of moves that lost a race at once. It returns how many won.
+func (c *Cluster) relocate(ctx context.Context, moves []move, also func(*tx) error) (int, error) {
+	if err := c.syncTargets(ctx, moves); err != nil {
+		return 0, err
+	}
+	c.reaping.Lock() // a stripe is freed whole: not while a shard of it is on its way
+	defer c.reaping.Unlock()
+	won := 0
+	gone, orphans := map[placement.DiskID][]disks.Address{}, map[placement.DiskID][]disks.Address{}
+	err := c.catalog.update(ctx, func(t *tx) error {
+		for _, m := range moves {
+			ok, err := t.relocate(m)
+			switch {
+			case err != nil:
+				return err
+			case !ok:
+				orphans[m.new.Disk] = append(orphans[m.new.Disk], m.new.Address)
+				continue
+			}
+			won++
+			if m.old.Disk != none {
+				gone[m.old.Disk] = append(gone[m.old.Disk], m.old.Address)
+			}
+		}
+		if also != nil {
+			return also(t)
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	c.freeAt(orphans, false)
+	c.retire(gone)
+	return won, nil
+}
+
+func (c *Cluster) syncTargets(ctx context.Context, moves []move) error {
+	var done []placement.DiskID
+	for _, m := range moves {
+		id := m.new.Disk
+		if slices.Contains(done, id) {
+			continue
+		}
+		done = append(done, id)
+		d := c.disk(id)
+		if d == nil {
+			return fmt.Errorf("disk %s: %w", c.name(id), disks.ErrLost)
+		}
+		if err := d.Sync(ctx); err != nil {
+			return fmt.Errorf("disk %s: %w", c.name(id), err)
+		}
+	}
+	return nil
+}
+
+// A retirement is a set of places that the catalog has not named since the moves that
+// followed batch seq.
+type retirement struct {
+	seq uint64
+	at  map[placement.DiskID][]disks.Address
+}
+
+// retire frees old places of shards that moved as soon as nobody reads who may have looked
+// them up before. What a process leaves, the inventory of a later one frees.
+func (c *Cluster) retire(at map[placement.DiskID][]disks.Address) {
+	c.mu.Lock()
+	if len(at) > 0 {
+		c.retired = append(c.retired, retirement{c.committed.Load(), at})
+	}
+	list := c.retired
+	c.retired = nil
+	c.mu.Unlock()
+	var kept []retirement
+	for _, r := range list {
+		if c.read(r.seq) {
+			kept = append(kept, r)
+			continue
+		}
+		c.freeAt(r.at, false)
+	}
+	c.mu.Lock()
+	c.retired = append(kept, c.retired...)
+	c.mu.Unlock()
+}
+
+// read tells whether somebody reads who may have begun at seq or before.
+func (c *Cluster) read(seq uint64) bool {
+	c.mu.Lock()
+	for s := range c.pins {
+		if s <= seq {
+			c.mu.Unlock()
+			return true
+		}
+	}
+	c.mu.Unlock()
+	return oldestLease(c.leaseDir(), seq+1) <= seq
+}
