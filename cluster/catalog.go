@@ -47,6 +47,8 @@ type catalog struct {
 	object, stripe, bucketID *sql.Stmt // of read
 	writes                   statements
 	updating                 sync.Mutex // one change at a time
+
+	watch func() error // of tests: asked before every commit, which it may fail
 }
 
 // statements are those that changes have used, parsed once, on the one connection that
@@ -439,6 +441,12 @@ func (c *catalog) update(ctx context.Context, f func(*tx) error) error {
 		s.Rollback()
 		return fmt.Errorf("catalog: %w", catalogError(err))
 	}
+	if c.watch != nil {
+		if err := c.watch(); err != nil {
+			s.Rollback()
+			return err
+		}
+	}
 	if err := s.Commit(); err != nil {
 		return fmt.Errorf("catalog: %w", catalogError(err))
 	}
@@ -467,4 +475,20 @@ func (c *catalog) number(k string) (uint64, error) {
 		return 0, fmt.Errorf("catalog: %s: %w", k, err)
 	}
 	return binary.LittleEndian.Uint64(v), nil
+}
+
+// standing returns a stripe and whether its data was freed, or nil for one that is not there.
+func (c *catalog) standing(ctx context.Context, id uint64) (*stripe, bool, error) {
+	s := &stripe{ID: id}
+	var info []byte
+	var freed bool
+	err := c.read.QueryRowContext(ctx, `SELECT seq, journal, refs, live, freed, info FROM stripes WHERE id = ?`, int64(id)).
+		Scan(&s.Seq, &s.Journal, &s.Refs, &s.Live, &freed, &info)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("catalog: stripe %x: %w", id, err)
+	}
+	return s, freed, s.decodeInfo(info)
 }

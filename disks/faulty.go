@@ -206,3 +206,29 @@ func (f *Faulty) Corrupt(a Address, bits int, rng *rand.Rand) error {
 	}
 	return fmt.Errorf("this disk cannot be corrupted")
 }
+
+// Segments lists those of the disk within, if it has any.
+func (f *Faulty) Segments() ([]SegmentInfo, error) {
+	if c, ok := f.Disk.(Checker); ok {
+		return c.Segments()
+	}
+	return nil, nil
+}
+
+// Check verifies the disk within, if it can be checked. With rot or staleness all is corrupt.
+func (f *Faulty) Check(ctx context.Context, segment uint32, pace func(n int) error, yield func(Checked) error) error {
+	fault, err := f.enter(ctx, "read", func(x *Fault) *int { return &x.FailRead })
+	c, ok := f.Disk.(Checker)
+	if err != nil || !ok {
+		return err
+	}
+	return c.Check(ctx, segment, pace, func(found Checked) error {
+		if fault.Rot || fault.Stale {
+			found.Data = ErrCorrupt
+			if found.JournalSize > 0 {
+				found.Journal = ErrCorrupt
+			}
+		}
+		return yield(found)
+	})
+}

@@ -55,6 +55,18 @@ func NewMemFS() *MemFS {
 	return &MemFS{names: map[string]*memFile{}, durable: map[string]*memFile{}}
 }
 
+// Clone returns a file system of its own with the same files, all as if they were synced.
+func (m *MemFS) Clone() *MemFS {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c := NewMemFS()
+	for n, f := range m.names {
+		g := &memFile{fs: c, data: slices.Clone(f.data), synced: slices.Clone(f.data)}
+		c.names[n], c.durable[n] = g, g
+	}
+	return c
+}
+
 type memFile struct {
 	fs      *MemFS
 	data    []byte // guarded by fs.mu
