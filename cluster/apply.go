@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -18,7 +20,7 @@ type tx struct {
 	fresh map[uint64]*stripe
 	delta map[uint64]delta
 
-	bucketID map[string]int64
+	bucketID map[string]bucketRow
 
 	// find, when set, gives a stripe that is not in the catalog yet (recovery).
 	find func(id uint64) *stripe
@@ -62,9 +64,15 @@ func (t *tx) apply(r record, i int) (o Object, fatal bool, err error) {
 	case recPut:
 		o, err = t.put(r, int64(t.seq)<<20|int64(i))
 	case recDelete:
-		err = t.remove(r)
+		o, err = t.remove(r, int64(t.seq)<<20|int64(i))
 	case recCopy:
 		o, err = t.copy(r, int64(t.seq)<<20|int64(i))
+	case recSetting:
+		err = t.set(r)
+	case recAttributes:
+		err = t.setAttributes(r)
+	case recUpload, recPart, recComplete, recAbort:
+		o, err = t.multipart(r, int64(t.seq)<<20|int64(i))
 	case recFence:
 	default:
 		return o, true, fmt.Errorf("record of kind %d", r.Kind)
@@ -80,22 +88,28 @@ func (e requestError) Unwrap() error { return e.error }
 
 func refuse(what string, err error) error { return requestError{fmt.Errorf("%s: %w", what, err)} }
 
-func (t *tx) bucket(name string) (int64, error) {
-	if id, ok := t.bucketID[name]; ok {
-		return id, nil
+// A bucketRow is what changes need to know of a bucket.
+type bucketRow struct {
+	id         int64
+	versioning int
+}
+
+func (t *tx) bucket(name string) (bucketRow, error) {
+	if b, ok := t.bucketID[name]; ok {
+		return b, nil
 	}
-	var id int64
-	err := t.row(`SELECT id FROM buckets WHERE name = ?`, []any{name}, &id)
+	var b bucketRow
+	err := t.row(`SELECT id, versioning FROM buckets WHERE name = ?`, []any{name}, &b.id, &b.versioning)
 	if errors.Is(err, sql.ErrNoRows) {
-		return 0, refuse(name, ErrBucketNotFound)
+		return b, refuse(name, ErrBucketNotFound)
 	}
 	if err == nil {
 		if t.bucketID == nil {
-			t.bucketID = map[string]int64{}
+			t.bucketID = map[string]bucketRow{}
 		}
-		t.bucketID[name] = id
+		t.bucketID[name] = b
 	}
-	return id, err
+	return b, err
 }
 
 func (t *tx) makeBucket(r record) error {
@@ -105,36 +119,56 @@ func (t *tx) makeBucket(r record) error {
 	case !errors.Is(err, ErrBucketNotFound):
 		return err
 	}
-	return t.exec(`INSERT INTO buckets (name, created) VALUES (?, ?)`, r.Bucket, r.Time)
+	if err := t.exec(`INSERT INTO buckets (name, created) VALUES (?, ?)`, r.Bucket, r.Time); err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Meta)) {
+		if err := t.set(record{Bucket: r.Bucket, Name: name, Value: r.Meta[name]}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (t *tx) removeBucket(r record) error {
-	id, err := t.bucket(r.Bucket)
+	b, err := t.bucket(r.Bucket)
 	if err != nil {
 		return err
 	}
 	var n int
-	if err := t.row(`SELECT count(*) FROM (SELECT 1 FROM objects WHERE bucket = ? LIMIT 1)`, []any{id}, &n); err != nil {
+	if err := t.row(`SELECT count(*) FROM (SELECT 1 FROM objects WHERE bucket = ? LIMIT 1)`, []any{b.id}, &n); err != nil {
 		return err
 	}
 	if n > 0 {
 		return refuse(r.Bucket, ErrBucketNotEmpty)
 	}
 	delete(t.bucketID, r.Bucket)
-	return t.exec(`DELETE FROM buckets WHERE id = ?`, id)
+	if err := t.dropUploads(b.id); err != nil {
+		return err
+	}
+	return errors.Join(t.exec(`DELETE FROM settings WHERE bucket = ?`, b.id), t.exec(`DELETE FROM buckets WHERE id = ?`, b.id))
 }
 
-// A current is the row that an unversioned change replaces.
+// A current is a row of a key: the one that an unversioned change replaces, or a version.
 type current struct {
-	seq    int64
-	layout []byte
-	shared sql.NullInt64
+	seq       int64
+	layout    []byte
+	shared    sql.NullInt64
+	etag      sql.NullString
+	marker    bool
+	versioned bool
+	latest    bool
 }
 
+// current returns the latest row of a key, or nil.
 func (t *tx) current(bucket int64, key string) (*current, error) {
+	return t.rowOf(`latest = 1`, bucket, key)
+}
+
+func (t *tx) rowOf(where string, args ...any) (*current, error) {
 	var c current
-	err := t.row(`SELECT seq, layout, shared FROM objects WHERE bucket = ? AND key = ? AND latest = 1`,
-		[]any{bucket, key}, &c.seq, &c.layout, &c.shared)
+	err := t.row(`SELECT seq, layout, shared, etag, marker, versioned, latest FROM objects WHERE bucket = ? AND key = ? AND `+where,
+		args, &c.seq, &c.layout, &c.shared, &c.etag, &c.marker, &c.versioned, &c.latest)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
@@ -143,8 +177,18 @@ func (t *tx) current(bucket int64, key string) (*current, error) {
 
 // precondition decides r's conditions against the row that stands.
 func (r record) precondition(c *current) error {
+	if !r.IfAbsent && r.IfSequence == 0 && r.IfMatch == "" {
+		return nil
+	}
 	name := r.Bucket + "/" + r.Key
+	if c != nil && c.marker {
+		c = nil
+	}
 	switch {
+	case r.IfMatch != "" && c == nil:
+		return refuse(name, ErrObjectNotFound)
+	case r.IfMatch != "" && r.IfMatch != "*" && r.IfMatch != c.etag.String:
+		return refuse(name, fmt.Errorf("%w: its ETag is %q, not %q", ErrPrecondition, c.etag.String, r.IfMatch))
 	case r.IfAbsent && c != nil:
 		return refuse(name, fmt.Errorf("%w: %w", ErrPrecondition, ErrExists))
 	case r.IfSequence != 0 && c == nil:
@@ -160,7 +204,7 @@ func (t *tx) put(r record, seq int64) (Object, error) {
 	if err != nil {
 		return Object{}, err
 	}
-	c, err := t.current(bucket, r.Key)
+	c, err := t.current(bucket.id, r.Key)
 	if err != nil {
 		return Object{}, err
 	}
@@ -170,39 +214,30 @@ func (t *tx) put(r record, seq int64) (Object, error) {
 	if err := t.use(r.Layout, 1); err != nil {
 		return Object{}, err
 	}
-	if err := t.drop(bucket, r.Key, c); err != nil {
+	return t.add(bucket, r, seq, c, body{layout: appendLayout(nil, r.Layout)})
+}
+
+// A body says where the bytes of a new row are, and of which parts they were made.
+type body struct {
+	layout []byte
+	shared any
+	parts  []byte
+}
+
+// add makes a row for r the latest of its key, in place of c.
+func (t *tx) add(b bucketRow, r record, seq int64, c *current, at body) (Object, error) {
+	if err := t.replace(b, r.Key, c); err != nil {
 		return Object{}, err
 	}
-	return r.object(seq), t.insert(bucket, r, seq, appendLayout(nil, r.Layout), nil)
-}
-
-func (r record) object(seq int64) Object {
-	return Object{Bucket: r.Bucket, Key: r.Key, Size: r.Size, Modified: time.Unix(0, r.Time).UTC(),
-		ContentType: r.ContentType, Meta: r.Meta, Sequence: seq}
-}
-
-func (t *tx) insert(bucket int64, r record, seq int64, layout []byte, shared any) error {
+	o := Object{Bucket: r.Bucket, Key: r.Key, Size: r.Size, Modified: time.Unix(0, r.Time).UTC(), ContentType: r.ContentType,
+		Meta: r.Meta, Sequence: seq, Attributes: r.Attributes, Versioned: b.versioning == versioningOn, Latest: true}
 	var meta []byte
 	if len(r.Meta) > 0 {
 		meta = appendMeta(nil, r.Meta)
 	}
-	return t.exec(`INSERT INTO objects (bucket, key, seq, size, modified, content_type, meta, layout, shared)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, bucket, r.Key, seq, r.Size, r.Time, r.ContentType, meta, layout, shared)
-}
-
-func (t *tx) remove(r record) error {
-	bucket, err := t.bucket(r.Bucket)
-	if err != nil {
-		return err
-	}
-	c, err := t.current(bucket, r.Key)
-	if err != nil {
-		return err
-	}
-	if c == nil {
-		return refuse(r.Bucket+"/"+r.Key, ErrObjectNotFound)
-	}
-	return t.drop(bucket, r.Key, c)
+	etag, extra := r.Attributes.row()
+	return o, t.exec(`INSERT INTO objects (bucket, key, seq, size, modified, content_type, meta, etag, extra, layout, shared, parts, versioned)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, b.id, r.Key, seq, r.Size, r.Time, r.ContentType, meta, etag, extra, at.layout, at.shared, at.parts, o.Versioned)
 }
 
 // drop removes the row c of a key, if there is one, and its use of stripes.
@@ -212,6 +247,9 @@ func (t *tx) drop(bucket int64, key string, c *current) error {
 	}
 	if err := t.exec(`DELETE FROM objects WHERE bucket = ? AND key = ? AND seq = ?`, bucket, key, c.seq); err != nil {
 		return err
+	}
+	if c.marker {
+		return nil
 	}
 	if c.shared.Valid {
 		var refs int64
@@ -244,39 +282,38 @@ func (t *tx) copy(r record, seq int64) (Object, error) {
 	if err != nil {
 		return Object{}, err
 	}
-	src, err := t.current(from, r.FromKey)
+	src, err := t.rowOf(`seq = ? AND marker = 0`, from.id, r.FromKey, r.FromSequence)
 	if err != nil {
 		return Object{}, err
 	}
-	if src == nil || src.seq != r.FromSequence {
+	if src == nil {
 		return Object{}, refuse(r.From+"/"+r.FromKey, fmt.Errorf("%w: it changed during the copy", ErrObjectNotFound))
 	}
-	old, err := t.current(to, r.Key)
+	old, err := t.current(to.id, r.Key)
 	if err != nil {
 		return Object{}, err
 	}
 	if err := r.precondition(old); err != nil {
 		return Object{}, err
 	}
-	attributes, err := scanObject(r.From, t.QueryRowContext(t.ctx, `SELECT `+objectColumns+` FROM objects o
-		WHERE o.bucket = ? AND o.key = ? AND o.seq = ?`, from, r.FromKey, src.seq).Scan)
+	var parts []byte
+	source, err := scanObject(r.From, t.QueryRowContext(t.ctx, `SELECT `+objectColumns+`, o.parts FROM objects o
+		WHERE o.bucket = ? AND o.key = ? AND o.seq = ?`, from.id, r.FromKey, src.seq).Scan, &parts)
 	if err != nil {
 		return Object{}, err
 	}
-	if err := t.share(from, r.FromKey, src); err != nil {
+	if err := t.share(from.id, r.FromKey, src); err != nil {
 		return Object{}, err
 	}
-	r.Size = attributes.Size
+	r.Size = source.Size
 	if !r.Replace {
-		r.ContentType, r.Meta = attributes.ContentType, attributes.Meta
+		r.ContentType, r.Meta, r.Attributes = source.ContentType, source.Meta, source.Attributes
+		r.Attributes.Retention, r.Attributes.LegalHold = Retention{}, false
 	}
-	if from == to && r.FromKey == r.Key {
+	if old != nil && from == to && r.FromKey == r.Key && old.seq == src.seq {
 		old = src // the same row: its share was just made, and is dropped below
 	}
-	if err := t.drop(to, r.Key, old); err != nil {
-		return Object{}, err
-	}
-	return r.object(seq), t.insert(to, r, seq, nil, src.shared.Int64)
+	return t.add(to, r, seq, old, body{shared: src.shared.Int64, parts: parts})
 }
 
 // share adds one reference to the extents of c, moving them out of its row first.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -16,10 +17,11 @@ import (
 )
 
 // schemaVersion is the version of the catalog's tables.
-const schemaVersion = 1
+const schemaVersion = 2
 
-// schema holds objects by (bucket, key, seq), so that versions fit later: latest marks the
-// one that an unversioned read sees. An object's extents are in layout, or, once copied, in
+// schema holds objects by (bucket, key, seq), which is their version: latest marks the one
+// that a read without a version sees, marker one that stands for a delete, and versioned
+// those that got a version id of their own, of which the others have none (null). An object's extents are in layout, or, once copied, in
 // shared. A stripe's row lives until no extent refers to it (refs) and, when a journal
 // rides in it, beyond: freed then tells that its data is gone.
 var schema = []string{
@@ -36,6 +38,19 @@ var schema = []string{
 	`CREATE INDEX stripes_dead ON stripes (dead_since) WHERE refs = 0 AND freed = 0`,
 	`CREATE INDEX stripes_missing ON stripes (id) WHERE missing > 0`,
 	`CREATE TABLE damage (stripe INTEGER NOT NULL, shard INTEGER NOT NULL, PRIMARY KEY (stripe, shard)) WITHOUT ROWID`,
+}
+
+// schema2 adds attributes, versions, settings and multipart uploads to version 1.
+var schema2 = []string{
+	`ALTER TABLE objects ADD COLUMN versioned INTEGER NOT NULL DEFAULT 0`,
+	`ALTER TABLE objects ADD COLUMN extra BLOB`,
+	`ALTER TABLE objects ADD COLUMN parts BLOB`,
+	`CREATE TABLE settings (bucket INTEGER NOT NULL, name TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (bucket, name)) WITHOUT ROWID`,
+	`CREATE TABLE uploads (id INTEGER PRIMARY KEY, bucket INTEGER NOT NULL, key TEXT NOT NULL, created INTEGER NOT NULL,
+		content_type TEXT NOT NULL, meta BLOB, extra BLOB)`,
+	`CREATE INDEX uploads_key ON uploads (bucket, key, id)`,
+	`CREATE TABLE parts (upload INTEGER NOT NULL, number INTEGER NOT NULL, seq INTEGER NOT NULL, size INTEGER NOT NULL,
+		modified INTEGER NOT NULL, etag TEXT, extra BLOB, layout BLOB NOT NULL, PRIMARY KEY (upload, number)) WITHOUT ROWID`,
 }
 
 // A catalog is the index of buckets, objects and stripes. All SQL of Wattle is in
@@ -87,14 +102,7 @@ func createCatalog(path string) (*catalog, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = c.update(context.Background(), func(t *tx) error {
-		for _, s := range schema {
-			if _, err := t.ExecContext(t.ctx, s); err != nil {
-				return err
-			}
-		}
-		return t.setMeta("schema", []byte{schemaVersion})
-	})
+	err = c.update(context.Background(), func(t *tx) error { return t.define(slices.Concat(schema, schema2)) })
 	if err == nil {
 		err = c.prepare()
 	}
@@ -103,6 +111,16 @@ func createCatalog(path string) (*catalog, error) {
 		return nil, fmt.Errorf("catalog %s: %w", path, err)
 	}
 	return c, nil
+}
+
+// define makes tables, and the schema the newest.
+func (t *tx) define(statements []string) error {
+	for _, s := range statements {
+		if _, err := t.ExecContext(t.ctx, s); err != nil {
+			return err
+		}
+	}
+	return t.setMeta("schema", []byte{schemaVersion})
 }
 
 // openCatalog opens the catalog at path.
@@ -120,7 +138,12 @@ func openCatalog(path string, how access) (*catalog, error) {
 		err = fmt.Errorf("catalog %s is unreadable (%w): `wattle recover` makes it anew from the disks", path, err)
 	case len(v) != 1 || v[0] > schemaVersion:
 		err = fmt.Errorf("catalog %s has schema %v: %w", path, v, ErrNewer)
-	default:
+	case v[0] < schemaVersion && how != forWriting:
+		err = fmt.Errorf("catalog %s is of an older version of wattle: let any command that writes open it once", path)
+	case v[0] < schemaVersion:
+		err = c.update(context.Background(), func(t *tx) error { return t.define(schema2) })
+	}
+	if err == nil {
 		err = c.prepare()
 	}
 	if err != nil {
@@ -168,12 +191,12 @@ func dialCatalog(path string, how access) (*catalog, error) {
 	return c, nil
 }
 
-const objectColumns = `o.key, o.seq, o.size, o.modified, o.content_type, o.meta`
+const objectColumns = `o.key, o.seq, o.size, o.modified, o.content_type, o.meta, o.etag, o.extra, o.versioned, o.marker, o.latest`
 
 func (c *catalog) prepare() (err error) {
 	if c.object, err = c.read.Prepare(`SELECT ` + objectColumns + `, coalesce(o.layout, s.layout) FROM objects o
 		JOIN buckets b ON b.id = o.bucket LEFT JOIN shared s ON s.id = o.shared
-		WHERE b.name = ? AND o.key = ? AND o.latest = 1 AND o.marker = 0`); err != nil {
+		WHERE b.name = ? AND o.key = ? AND o.latest = 1`); err != nil {
 		return err
 	}
 	if c.stripe, err = c.read.Prepare(`SELECT seq, journal, refs, live, info FROM stripes WHERE id = ?`); err != nil {
@@ -212,8 +235,9 @@ func (c *catalog) meta(k string) ([]byte, error) {
 func scanObject(bucket string, scan func(...any) error, more ...any) (Object, error) {
 	o := Object{Bucket: bucket}
 	var modified int64
-	var meta []byte
-	if err := scan(append([]any{&o.Key, &o.Sequence, &o.Size, &modified, &o.ContentType, &meta}, more...)...); err != nil {
+	var meta, extra []byte
+	var etag sql.NullString
+	if err := scan(append([]any{&o.Key, &o.Sequence, &o.Size, &modified, &o.ContentType, &meta, &etag, &extra, &o.Versioned, &o.Marker, &o.Latest}, more...)...); err != nil {
 		return o, err
 	}
 	o.Modified = time.Unix(0, modified).UTC()
@@ -221,6 +245,11 @@ func scanObject(bucket string, scan func(...any) error, more ...any) (Object, er
 	if len(meta) > 0 {
 		o.Meta = d.meta()
 	}
+	if d.err == nil {
+		d = &decoder{p: extra}
+		o.Attributes = d.attributesOf()
+	}
+	o.ETag = etag.String
 	return o, d.err
 }
 
@@ -236,6 +265,9 @@ func (c *catalog) lookup(ctx context.Context, bucket, key string) (Object, []ext
 	}
 	if err != nil {
 		return o, nil, fmt.Errorf("catalog: %s/%s: %w", bucket, key, err)
+	}
+	if o.Marker {
+		return o, nil, fmt.Errorf("%s/%s: %w", bucket, key, ErrObjectNotFound)
 	}
 	d := &decoder{p: blob}
 	layout := d.layout()
@@ -267,8 +299,8 @@ func (c *catalog) bucket(ctx context.Context, name string) (int64, error) {
 }
 
 func (c *catalog) buckets(ctx context.Context) ([]Bucket, error) {
-	rows, err := c.read.QueryContext(ctx, `SELECT b.name, b.created, count(o.key), coalesce(sum(o.size), 0) FROM buckets b
-		LEFT JOIN objects o ON o.bucket = b.id AND o.latest = 1 AND o.marker = 0 GROUP BY b.id ORDER BY b.name`)
+	rows, err := c.read.QueryContext(ctx, `SELECT b.name, b.created, coalesce(sum(o.latest), 0), coalesce(sum(o.size), 0) FROM buckets b
+		LEFT JOIN objects o ON o.bucket = b.id AND o.marker = 0 GROUP BY b.id ORDER BY b.name`)
 	if err != nil {
 		return nil, err
 	}
@@ -389,8 +421,8 @@ func (c *catalog) damage(ctx context.Context) (map[uint64][]int, error) {
 
 // totals returns the numbers of buckets and objects and the sum of object sizes.
 func (c *catalog) totals(ctx context.Context) (buckets, objects, bytes int64, err error) {
-	err = c.read.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM buckets), count(*), coalesce(sum(size), 0)
-		FROM objects WHERE latest = 1 AND marker = 0`).Scan(&buckets, &objects, &bytes)
+	err = c.read.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM buckets), coalesce(sum(latest), 0), coalesce(sum(size), 0)
+		FROM objects WHERE marker = 0`).Scan(&buckets, &objects, &bytes)
 	return buckets, objects, bytes, err
 }
 

@@ -34,6 +34,11 @@ var (
 	ErrBucketNotFound  = errors.New("bucket not found")
 	ErrBucketNotEmpty  = errors.New("bucket is not empty")
 	ErrObjectNotFound  = errors.New("object not found")
+	ErrVersionNotFound = errors.New("version not found")
+	ErrDeleteMarker    = errors.New("the version is a delete marker")
+	ErrUploadNotFound  = errors.New("multipart upload not found")
+	ErrPart            = errors.New("part missing or changed")
+	ErrNotSet          = errors.New("not set")
 	ErrPrecondition    = errors.New("precondition failed")
 	ErrBadName         = errors.New("bad name")
 	ErrRange           = errors.New("range outside the object")
@@ -99,6 +104,11 @@ type Object struct {
 	Sequence    int64             `json:"sequence"` // version: the batch that wrote it, times 2^20, plus its place there
 	Scheme      string            `json:"scheme,omitempty"`
 
+	Attributes
+	Versioned bool `json:"versioned,omitempty"`     // it has a version id of its own
+	Marker    bool `json:"delete_marker,omitempty"` // a version that stands for a delete
+	Latest    bool `json:"-"`
+
 	// Missing is how many shards of the object's worst stripe the write could not place.
 	// Survives is how many further shards that stripe may lose.
 	Missing  int `json:"missing,omitempty"`
@@ -112,12 +122,23 @@ type PutOptions struct {
 	Size        int64 // a hint, 0 or negative when unknown
 	IfAbsent    bool  // fail with ErrPrecondition when the key exists
 	IfSequence  int64 // if not 0, fail unless the key has this sequence
+
+	Attributes
+	IfMatch string // if not empty, fail unless the key has this ETag; * is any
+	// Finish, when set, is called after the last byte was read and before the object is
+	// committed. It may fill in what is known only then, or refuse.
+	Finish func(size int64, a *Attributes) error
+	// Replace makes Copy take content type, metadata and attributes from here, though empty.
+	Replace bool
+	// Version is the version that Copy copies; empty means the latest.
+	Version string
 }
 
 // GetOptions select a range: Length < 0 or 0 with Offset 0 means to the end. A negative
 // Offset counts from the end.
 type GetOptions struct {
 	Offset, Length int64
+	Version        string // empty: the latest
 }
 
 // A Reader streams an object. Close releases its memory and its pin on the stripes.

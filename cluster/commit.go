@@ -90,7 +90,7 @@ func (c *Cluster) gather(expected int, linger time.Duration) ([]*request, bool) 
 	add := func(r *request) {
 		batch = append(batch, r)
 		bytes += len(r.data)
-		journal += 64 + len(r.rec.Key) + 24*len(r.rec.Layout) + metaBytes(r.rec.Meta)
+		journal += 64 + len(r.rec.Key) + 24*len(r.rec.Layout) + metaBytes(r.rec.Meta) + r.rec.more()
 	}
 	full := func() bool { return bytes >= batchBytes || journal >= batchJournal || len(batch) >= batchRecords }
 	select {
@@ -298,12 +298,13 @@ func (c *Cluster) record(batch []*request, stripes []*buffer, records []record, 
 			return nil, err // rolled back
 		}
 	}
+	c.settings.forget(records)
 	by := map[uint64]*stripe{}
 	for _, b := range stripes {
 		by[b.ID] = b.stripe
 	}
 	for i, r := range batch {
-		if results[i].err == nil && r.rec.Kind == recPut {
+		if results[i].err == nil && (r.rec.Kind == recPut || r.rec.Kind == recPart) {
 			c.describe(&results[i].object, r, by)
 		}
 	}

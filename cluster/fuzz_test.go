@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 )
 
@@ -19,6 +20,21 @@ func FuzzJournal(f *testing.F) {
 		{Kind: recCopy, Bucket: "bucket", Key: "c", From: "other", FromKey: "d", FromSequence: -3, Replace: true, IfSequence: 1 << 40},
 		{Kind: recDelete, Bucket: "bucket", Key: "a/b", Time: -1},
 		{Kind: recRemoveBucket, Bucket: "bucket"},
+	}))
+	attributes := Attributes{ETag: "0cc1", Headers: map[string]string{"Cache-Control": "no-cache"}, Tags: map[string]string{"a": "b", "c": ""},
+		Checksum: Checksum{Algorithm: "CRC32C", Value: "AAAA==-3", Composite: true}, Retention: Retention{Mode: "GOVERNANCE", Until: time.Unix(1<<31, 0).UTC()}, LegalHold: true, Upload: 77}
+	f.Add(encodeJournal([]record{
+		{Kind: recMakeBucket, Bucket: "bucket", Meta: map[string]string{"acl": "{}"}},
+		{Kind: recPut, Bucket: "bucket", Key: "k", Size: 77, Layout: layout[1:], Attributes: attributes, IfMatch: "*"},
+		{Kind: recCopy, Bucket: "bucket", Key: "k", From: "bucket", FromKey: "k", FromSequence: 1, Replace: true, Attributes: attributes},
+		{Kind: recDelete, Bucket: "bucket", Key: "k", Version: nullVersion, IfMatch: "e", IfSequence: 5},
+		{Kind: recSetting, Bucket: "bucket", Name: "versioning", Value: "Enabled"},
+		{Kind: recSetting, Name: "x", Remove: true},
+		{Kind: recAttributes, Bucket: "bucket", Key: "k", Version: 1 << 40, Fields: setTags, Attributes: attributes},
+		{Kind: recUpload, Bucket: "bucket", Key: "k", ContentType: "text/plain", Meta: map[string]string{"k": "v"}, Attributes: attributes},
+		{Kind: recPart, Bucket: "bucket", Key: "k", Upload: 1 << 41, Number: 3, Size: 77, Layout: layout[1:], Attributes: attributes},
+		{Kind: recComplete, Bucket: "bucket", Key: "k", Upload: 1 << 41, Chosen: []chosenPart{{1, 5}, {3, 1 << 42}}, IfAbsent: true, Attributes: attributes},
+		{Kind: recAbort, Bucket: "bucket", Key: "k", Upload: 1 << 41},
 	}))
 	f.Fuzz(func(t *testing.T, p []byte) {
 		records, err := decodeJournal(p)

@@ -23,6 +23,14 @@ func (c *Cluster) Stat(ctx context.Context, bucket, key string) (Object, error) 
 	return o, c.safety(ctx, &o, layout)
 }
 
+// Head returns what the catalog knows of a version of an object, the latest when version is
+// empty, without a look at its stripes. When that is a delete marker, it returns it with
+// ErrObjectNotFound, or with ErrDeleteMarker when it was asked for by version.
+func (c *Cluster) Head(ctx context.Context, bucket, key, version string) (Object, error) {
+	o, _, err := c.catalog.find(ctx, bucket, key, version)
+	return o, err
+}
+
 // safety says how much more an object's worst stripe may lose as the disks stand.
 func (c *Cluster) safety(ctx context.Context, o *Object, layout []extent) error {
 	o.Scheme = c.config.Scheme.String()
@@ -56,7 +64,7 @@ func (c *Cluster) Get(ctx context.Context, bucket, key string, o GetOptions) (Re
 	if err != nil {
 		return nil, err
 	}
-	obj, layout, err := c.catalog.lookup(ctx, bucket, key)
+	obj, layout, err := c.catalog.find(ctx, bucket, key, o.Version)
 	if err != nil {
 		unpin()
 		return nil, err

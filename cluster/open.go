@@ -56,6 +56,7 @@ type Cluster struct {
 	told          atomic.Bool  // somebody was told that a file system is full
 	submitting    atomic.Int64 // callers of submit
 	seen          sync.Map     // names of buckets that were there a moment ago
+	settings      settingsCache
 	requests      chan *request
 	closing       chan struct{}
 	committerDone chan struct{}

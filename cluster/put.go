@@ -73,10 +73,15 @@ func ParseAddress(s string) (bucket, key string, err error) {
 
 // MakeBucket makes an empty bucket.
 func (c *Cluster) MakeBucket(ctx context.Context, name string) error {
+	return c.MakeBucketWith(ctx, name, nil)
+}
+
+// MakeBucketWith makes an empty bucket with settings.
+func (c *Cluster) MakeBucketWith(ctx context.Context, name string, settings map[string]string) error {
 	if err := checkBucket(name); err != nil {
 		return err
 	}
-	_, err := c.submit(ctx, &request{rec: record{Kind: recMakeBucket, Bucket: name, Time: c.now()}})
+	_, err := c.submit(ctx, &request{rec: record{Kind: recMakeBucket, Bucket: name, Time: c.now(), Meta: settings}})
 	return err
 }
 
@@ -113,18 +118,23 @@ func (c *Cluster) Delete(ctx context.Context, bucket, key string) error {
 }
 
 // Copy makes an object that shares the source's bytes. Content type and metadata are the
-// source's unless o gives either.
+// source's unless o gives either, and so are the attributes unless o says Replace; no lock
+// is copied.
 func (c *Cluster) Copy(ctx context.Context, fromBucket, fromKey, bucket, key string, o PutOptions) (Object, error) {
 	if err := errors.Join(checkBucket(bucket), checkKey(key)); err != nil {
 		return Object{}, err
 	}
-	src, _, err := c.catalog.lookup(ctx, fromBucket, fromKey)
+	src, _, err := c.catalog.find(ctx, fromBucket, fromKey, o.Version)
 	if err != nil {
 		return Object{}, err
 	}
+	if !o.Replace {
+		o.Attributes = src.Attributes
+		o.Retention, o.LegalHold = Retention{}, false
+	}
 	return c.submit(ctx, &request{rec: record{Kind: recCopy, Bucket: bucket, Key: key, Time: c.now(),
-		From: fromBucket, FromKey: fromKey, FromSequence: src.Sequence, Replace: o.ContentType != "" || o.Meta != nil,
-		ContentType: o.ContentType, Meta: o.Meta, IfAbsent: o.IfAbsent, IfSequence: o.IfSequence}})
+		From: fromBucket, FromKey: fromKey, FromSequence: src.Sequence, Replace: o.Replace || o.ContentType != "" || o.Meta != nil,
+		ContentType: o.ContentType, Meta: o.Meta, Attributes: o.Attributes, IfAbsent: o.IfAbsent, IfSequence: o.IfSequence, IfMatch: o.IfMatch}})
 }
 
 func (c *Cluster) now() int64 { return time.Now().UnixNano() }
@@ -141,13 +151,22 @@ func (c *Cluster) Put(ctx context.Context, bucket, key string, r io.Reader, o Pu
 	if err := c.expect(ctx, bucket); err != nil {
 		return Object{}, err
 	}
-	req := &request{rec: record{Kind: recPut, Bucket: bucket, Key: key, ContentType: o.ContentType, Meta: o.Meta,
-		IfAbsent: o.IfAbsent, IfSequence: o.IfSequence}}
+	return c.stream(ctx, record{Kind: recPut, Bucket: bucket, Key: key, ContentType: o.ContentType, Meta: o.Meta,
+		Attributes: o.Attributes, IfAbsent: o.IfAbsent, IfSequence: o.IfSequence, IfMatch: o.IfMatch}, r, o)
+}
+
+// stream stores what r gives as the bytes of rec.
+func (c *Cluster) stream(ctx context.Context, rec record, r io.Reader, o PutOptions) (Object, error) {
+	req := &request{rec: rec}
 	s := &stream{c: c, req: req, r: r, hint: o.Size}
 	defer s.close()
-	if err := s.fill(ctx); err != nil {
+	err := s.fill(ctx)
+	if err == nil && o.Finish != nil {
+		err = o.Finish(req.rec.Size, &req.rec.Attributes)
+	}
+	if err != nil {
 		s.scrap()
-		return Object{}, fmt.Errorf("%s/%s: %w", bucket, key, err)
+		return Object{}, fmt.Errorf("%s/%s: %w", rec.Bucket, rec.Key, err)
 	}
 	req.rec.Time = c.now()
 	obj, err := c.submit(ctx, req)

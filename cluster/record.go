@@ -27,6 +27,24 @@ type record struct {
 	From, FromKey string
 	FromSequence  int64
 	Replace       bool
+
+	Attributes Attributes // put, copy, attributes, upload, part, complete
+	IfMatch    string     // put, copy, complete, delete: the ETag that must stand there, or *
+
+	Version int64        // delete and attributes: of this version; 0 means the latest
+	Fields  byte         // attributes: which to set
+	Upload  int64        // part, complete, abort
+	Number  int          // part
+	Chosen  []chosenPart // complete: what the object is made of
+	Name    string       // setting
+	Value   string       // setting; with Remove, none
+	Remove  bool
+}
+
+// A chosenPart names what was uploaded as a part.
+type chosenPart struct {
+	Number   int
+	Sequence int64
 }
 
 type recordKind uint8
@@ -38,12 +56,29 @@ const (
 	recDelete
 	recCopy
 	recFence // changes nothing; the batches tried before it were given up
+	recSetting
+	recAttributes
+	recUpload
+	recPart
+	recComplete
+	recAbort
 )
 
 const (
 	flagIfAbsent = 1 << iota
 	flagReplace
 	flagIfSequence
+	flagAttributes
+	flagIfMatch
+	flagVersion
+	flagRemove
+)
+
+// Attributes that a recAttributes sets.
+const (
+	setTags = 1 << iota
+	setRetention
+	setLegalHold
 )
 
 // appendRecord appends r as: length, kind, flags, fields.
@@ -52,8 +87,19 @@ func appendRecord(p []byte, r record) []byte {
 	body = binary.AppendVarint(body, r.Time)
 	body = appendString(body, r.Bucket)
 	switch r.Kind {
+	case recMakeBucket: // its settings are in Meta
+		if len(r.Meta) > 0 {
+			body = appendMeta(body, r.Meta)
+		}
 	case recDelete:
 		body = appendString(body, r.Key)
+	case recSetting:
+		body = appendString(body, r.Name)
+		body = appendString(body, r.Value)
+	case recAttributes:
+		body = append(appendString(body, r.Key), r.Fields)
+	case recUpload, recPart, recComplete, recAbort:
+		body = r.appendUpload(body)
 	case recPut:
 		body = appendString(body, r.Key)
 		body = binary.AppendUvarint(body, uint64(r.Size))
@@ -66,9 +112,53 @@ func appendRecord(p []byte, r record) []byte {
 		body = binary.AppendVarint(body, r.FromSequence)
 		body = r.appendAttributes(body)
 	}
+	body = r.appendTrailer(body)
 	p = binary.AppendUvarint(p, uint64(len(body)))
 	return append(p, body...)
 }
+
+// appendUpload appends the fields of the records of multipart uploads.
+func (r record) appendUpload(p []byte) []byte {
+	p = appendString(p, r.Key)
+	if r.Kind == recUpload {
+		p = appendString(p, r.ContentType)
+		return appendMeta(p, r.Meta)
+	}
+	p = binary.AppendVarint(p, r.Upload)
+	switch r.Kind {
+	case recPart:
+		p = binary.AppendUvarint(p, uint64(r.Number))
+		p = binary.AppendUvarint(p, uint64(r.Size))
+		p = appendLayout(p, r.Layout)
+	case recComplete:
+		p = binary.AppendUvarint(p, uint64(len(r.Chosen)))
+		for _, c := range r.Chosen {
+			p = binary.AppendUvarint(p, uint64(c.Number))
+			p = binary.AppendVarint(p, c.Sequence)
+		}
+	}
+	return p
+}
+
+// appendTrailer appends what flags announce at the end of any record.
+func (r record) appendTrailer(p []byte) []byte {
+	if !r.Attributes.empty() {
+		p = appendString(p, string(r.Attributes.append(nil)))
+	}
+	if r.IfMatch != "" {
+		p = appendString(p, r.IfMatch)
+	}
+	if r.Version != 0 {
+		p = binary.AppendVarint(p, r.Version)
+	}
+	if r.IfSequence != 0 && r.lateSequence() {
+		p = binary.AppendVarint(p, r.IfSequence)
+	}
+	return p
+}
+
+// lateSequence tells whether the wanted sequence stands in the trailer.
+func (r record) lateSequence() bool { return r.Kind != recPut && r.Kind != recCopy }
 
 func (r record) flags() byte {
 	var f byte
@@ -80,6 +170,18 @@ func (r record) flags() byte {
 	}
 	if r.IfSequence != 0 {
 		f |= flagIfSequence
+	}
+	if !r.Attributes.empty() || r.Kind == recMakeBucket && len(r.Meta) > 0 {
+		f |= flagAttributes
+	}
+	if r.IfMatch != "" {
+		f |= flagIfMatch
+	}
+	if r.Version != 0 {
+		f |= flagVersion
+	}
+	if r.Remove {
+		f |= flagRemove
 	}
 	return f
 }
@@ -167,12 +269,24 @@ func (d *decoder) record() record {
 	flags := d.atMostByte()
 	r.IfAbsent = flags&flagIfAbsent != 0
 	r.Replace = flags&flagReplace != 0
+	r.Remove = flags&flagRemove != 0
 	r.Time = d.int()
 	r.Bucket = d.string()
 	switch r.Kind {
-	case recMakeBucket, recRemoveBucket, recFence:
+	case recRemoveBucket, recFence:
+	case recMakeBucket:
+		if flags&flagAttributes != 0 {
+			r.Meta = d.meta()
+			flags &^= flagAttributes
+		}
 	case recDelete:
 		r.Key = d.string()
+	case recSetting:
+		r.Name, r.Value = d.string(), d.string()
+	case recAttributes:
+		r.Key, r.Fields = d.string(), d.atMostByte()
+	case recUpload, recPart, recComplete, recAbort:
+		d.upload(&r)
 	case recPut:
 		r.Key = d.string()
 		r.Size = int64(d.atMost(maxObject))
@@ -189,7 +303,46 @@ func (d *decoder) record() record {
 			d.err = fmt.Errorf("%w: record kind %d", errMalformed, r.Kind)
 		}
 	}
+	d.trailer(&r, flags)
 	return r
+}
+
+func (d *decoder) upload(r *record) {
+	r.Key = d.string()
+	if r.Kind == recUpload {
+		r.ContentType, r.Meta = d.string(), d.meta()
+		return
+	}
+	r.Upload = d.int()
+	switch r.Kind {
+	case recPart:
+		r.Number, r.Size = int(d.atMost(maxParts)), int64(d.atMost(maxObject))
+		r.Layout = d.layout()
+	case recComplete:
+		n := d.count(2)
+		for i := 0; i < n && d.err == nil; i++ {
+			r.Chosen = append(r.Chosen, chosenPart{int(d.atMost(maxParts)), d.int()})
+		}
+	}
+}
+
+func (d *decoder) trailer(r *record, flags byte) {
+	if flags&flagAttributes != 0 {
+		a := &decoder{p: []byte(d.string())}
+		r.Attributes = a.attributesOf()
+		if d.err == nil {
+			d.err = a.err
+		}
+	}
+	if flags&flagIfMatch != 0 {
+		r.IfMatch = d.string()
+	}
+	if flags&flagVersion != 0 {
+		r.Version = d.int()
+	}
+	if flags&flagIfSequence != 0 && r.lateSequence() {
+		r.IfSequence = d.int()
+	}
 }
 
 func (d *decoder) attributes(r *record, flags byte) {
