@@ -17,6 +17,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/wattle-storage/wattle/cluster"
+	"github.com/wattle-storage/wattle/durability"
 	"github.com/wattle-storage/wattle/erasure"
 	"github.com/wattle-storage/wattle/placement"
 )
@@ -72,7 +73,7 @@ func exitCode(err error) int {
 	var u usageError
 	switch {
 	case errors.As(err, &u), errors.Is(err, cluster.ErrBadName), errors.Is(err, erasure.ErrScheme), errors.Is(err, placement.ErrMap),
-		errors.Is(err, placement.ErrRule), errors.Is(err, cluster.ErrUnknownDomain), errors.Is(err, cluster.ErrRange):
+		errors.Is(err, placement.ErrRule), errors.Is(err, cluster.ErrUnknownDomain), errors.Is(err, cluster.ErrRange), errors.Is(err, durability.ErrInput):
 		return exitUsage
 	case errors.Is(err, cluster.ErrDataLost):
 		return exitLost
@@ -113,7 +114,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 			initCommand(), demoCommand(),
 			mbCommand(), rbCommand(), putCommand(), getCommand(), catCommand(), lsCommand(), rmCommand(), statCommand(), cpCommand(), duCommand(), findCommand(),
 			statusCommand(), failCommand(), restoreCommand(), corruptCommand(), repairCommand(), scrubCommand(), recoverCommand(),
-			energyCommand(), profilesCommand(), benchCommand(), completionCommand(),
+			energyCommand(), durabilityCommand(), profilesCommand(), benchCommand(), completionCommand(),
 		},
 	}
 	for _, c := range app.Commands {
