@@ -104,3 +104,57 @@ func BenchmarkLarge(b *testing.B) {
 	run("get/wattle", func() error { return toPipe(size, func(w *os.File) error { return s.Get(ctx, "large", w) }) })
 	run("get/loop", func() error { return toPipe(size, func(w *os.File) error { return l.Get("large", w) }) })
 }
+
+// BenchmarkUpkeep repairs a lost disk and scrubs all of them, with wattle and the plain way.
+func BenchmarkUpkeep(b *testing.B) {
+	for b.Loop() {
+		r, err := Run(ctx, Config{Dir: b.TempDir(), Sizes: []int64{}, Large: 128 << 20, Keys: -1, Rounds: 3, Loop: true, Upkeep: true})
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, row := range r.Rows {
+			if row.Operation == "repair" || row.Operation == "scrub" {
+				wall, cpu := row.Ratio()
+				b.ReportMetric(1/wall, row.Operation+"-of-loop")
+				b.ReportMetric(1/cpu, row.Operation+"-cpu-of-loop")
+			}
+		}
+	}
+}
+
+// TestLoopUpkeep: the plain loop's repair gives back the file that was there, and its scrub
+// finds a flipped bit.
+func TestLoopUpkeep(t *testing.T) {
+	l := newLoop(t, 4, 2, 1024, 1)
+	for _, n := range []int{1, 4096, 40_000} {
+		if err := l.Put("key", bytes.NewReader(randomBytes(n, 2))); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 6 {
+			want, err := os.ReadFile(l.path(i, "key"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(os.Remove(l.path(i, "key")), l.Repair("key", i)); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := os.ReadFile(l.path(i, "key")); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%d bytes, shard %d: another file, %v", n, i, err)
+			}
+		}
+		if read, err := l.Scrub("key"); err != nil || read < int64(n)*6/4 {
+			t.Errorf("scrub: %d bytes, %v", read, err)
+		}
+	}
+	p, err := os.ReadFile(l.path(5, "key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p[100] ^= 4
+	if err := os.WriteFile(l.path(5, "key"), p, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Scrub("key"); !errors.Is(err, ErrMismatch) {
+		t.Errorf("scrub of a flipped bit: %v", err)
+	}
+}

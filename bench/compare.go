@@ -26,6 +26,7 @@ type Config struct {
 	Rounds      int
 	Large       int64 // size of the object that is streamed; negative: none
 	Keys        int   // keys to list; negative: none
+	Upkeep      bool  // measure repair and scrub, of an object of size Large
 	Loop        bool  // measure the plain loop too
 	Writers     int   // shards of a small object that the loop writes at a time; 0 means 1, the plain way
 	Progress    func(what string)
@@ -107,7 +108,7 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 		return b.report, err
 	}
 	defer func() { b.store.Close() }()
-	for _, step := range []func(context.Context) error{b.small, b.large, b.list} {
+	for _, step := range []func(context.Context) error{b.small, b.large, b.upkeep, b.list} {
 		if err := step(ctx); err != nil {
 			return b.report, err
 		}

@@ -524,3 +524,20 @@ func (c *catalog) standing(ctx context.Context, id uint64) (*stripe, bool, error
 	}
 	return s, freed, s.decodeInfo(info)
 }
+
+// unchecked lists the disks that were away when a writer opened the cluster, and were not
+// read since they came back.
+func (c *catalog) unchecked() ([]string, error) {
+	v, err := c.meta("unchecked")
+	if errors.Is(err, sql.ErrNoRows) || err == nil && len(v) == 0 {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("catalog: unchecked disks: %w", err)
+	}
+	return strings.Split(string(v), "\n"), nil
+}
+
+func (t *tx) setUnchecked(names []string) error {
+	return t.setMeta("unchecked", []byte(strings.Join(names, "\n")))
+}

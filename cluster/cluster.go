@@ -235,6 +235,7 @@ type StripeStatus struct {
 	Total      int64 `json:"total"`
 	Degraded   int64 `json:"degraded"`
 	Unreadable int64 `json:"unreadable"`
+	Misplaced  int64 `json:"misplaced"` // with shards where the rule does not allow them
 }
 
 // Survival is how much more may be lost with all still readable: any that many sites, and
@@ -246,18 +247,6 @@ type Survival struct {
 
 // Progress is told of long work: bytes done and the total when it is known.
 type Progress func(done, total int64)
-
-// RepairReport says what Repair did.
-type RepairReport struct {
-	Stripes    int64         `json:"stripes"` // made whole
-	Shards     int64         `json:"shards"`  // rebuilt
-	BytesRead  int64         `json:"bytes_read"`
-	BytesWrite int64         `json:"bytes_written"`
-	Left       int64         `json:"left"` // stripes still degraded, for want of disks
-	Lost       int64         `json:"lost"` // stripes beyond repair
-	LostKeys   []string      `json:"lost_objects,omitempty"`
-	Elapsed    time.Duration `json:"elapsed_ns"`
-}
 
 // RecoverReport says what Recover found on the disks.
 type RecoverReport struct {

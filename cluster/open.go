@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -276,7 +277,19 @@ func (c *Cluster) begin(ctx context.Context) error {
 	if err := c.absorbNotes(); err != nil {
 		return err
 	}
-	return c.catalog.update(ctx, func(t *tx) error { return t.setNumber("incarnation", uint64(c.incarnation)) })
+	unchecked, err := c.catalog.unchecked()
+	if err != nil {
+		return err
+	}
+	for id := range c.absent {
+		if name := c.name(id); !slices.Contains(unchecked, name) {
+			unchecked = append(unchecked, name)
+		}
+	}
+	slices.Sort(unchecked)
+	return c.catalog.update(ctx, func(t *tx) error {
+		return errors.Join(t.setNumber("incarnation", uint64(c.incarnation)), t.setUnchecked(unchecked))
+	})
 }
 
 // checkAge refuses a catalog that is older than what the disks hold: a copy that was put

@@ -307,7 +307,7 @@ func (r *recovery) replay(ctx context.Context, cat *catalog, rep *RecoverReport)
 				t.addStripe(f.stripe)
 			}
 		}
-		return t.setNumber("sequence", rep.Sequence)
+		return errors.Join(t.setNumber("sequence", rep.Sequence), t.setUnchecked(rep.Missing))
 	})
 }
 

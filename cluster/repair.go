@@ -6,180 +6,150 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/wattle-storage/wattle/disks"
 	"github.com/wattle-storage/wattle/placement"
 )
 
+// RepairOptions say how a repair works. The zero value works as fast as it can.
+type RepairOptions struct {
+	Rate     int64 // bytes a second, read and written, over all disks; 0: no limit
+	Parallel int   // stripes at the same time; 0 means 8
+	// AllowMisplaced puts shards where the rule does not allow them when no other disk is
+	// left, for when a site is gone for good. Status counts such stripes until they are cured.
+	AllowMisplaced bool
+	Progress       Progress
+}
+
+// RepairReport says what Repair did.
+type RepairReport struct {
+	Stripes    int64         `json:"stripes"` // made whole
+	Shards     int64         `json:"shards"`  // made anew
+	BytesRead  int64         `json:"bytes_read"`
+	BytesWrite int64         `json:"bytes_written"`
+	Joules     int64         `json:"joules"`              // estimate: the drives' draw while they read and wrote
+	Checked    []string      `json:"checked,omitempty"`   // disks that were away and were read before their shards were trusted
+	Kept       int64         `json:"kept"`                // sound shards on those, which needed nothing
+	Misplaced  int64         `json:"misplaced,omitempty"` // shards put outside the rule, by wish
+	Left       int64         `json:"left"`                // stripes still degraded, for want of disks
+	Lost       int64         `json:"lost"`                // stripes beyond repair
+	LostKeys   []string      `json:"lost_objects,omitempty"`
+	Elapsed    time.Duration `json:"elapsed_ns"`
+}
+
 // A patient is a stripe to repair and the shards that it lacks.
 type patient struct {
 	*stripe
-	freed    bool
+	freed bool
+	bad   []int
+}
+
+// A sickness is a patient before its turn: no more than is needed to put it in order.
+type sickness struct {
+	id       uint64
 	bad      []int
 	survives int // how many more shards it may lose; the fewest come first
 }
 
-// Repair makes lost and damaged shards anew on sound disks within the rule, the most
-// endangered stripes first, and puts back copies of journals. It looks at what is on each
-// disk, without reading shards that are sound, and frees shards that no stripe refers to.
+const (
+	repairParallel = 8
+	repairGroup    = 64 // stripes whose new places are synced and recorded together
+)
+
+// Repair is RepairWith with no more than a progress.
 func (c *Cluster) Repair(ctx context.Context, p Progress) (RepairReport, error) {
-	var rep RepairReport
+	return c.RepairWith(ctx, RepairOptions{Progress: p})
+}
+
+// RepairWith makes lost and damaged shards anew on sound disks within the rule, the most
+// endangered stripes first, and puts back copies of journals. It looks at what is on each
+// disk, without reading shards that are sound, and frees shards that no stripe refers to. A
+// disk that was away is read before its shards are trusted. What is done stays done when it
+// is interrupted.
+func (c *Cluster) RepairWith(ctx context.Context, o RepairOptions) (RepairReport, error) {
 	if c.readOnly {
-		return rep, ErrReadOnly
+		return RepairReport{}, ErrReadOnly
+	}
+	if o.Parallel <= 0 {
+		o.Parallel = repairParallel
 	}
 	start := time.Now()
+	r := &repair{c: c, o: o, pace: &pace{rate: o.Rate}, lost: map[uint64]bool{}}
+	err := r.run(ctx)
+	if err == nil && len(r.lost) > 0 {
+		r.rep.LostKeys, err = c.catalog.keysOf(ctx, c.config.Scheme.K, r.lost)
+	}
+	r.rep.Joules = int64(r.joules)
+	r.rep.Elapsed = time.Since(start)
+	return r.rep, err
+}
+
+// A repair is one run of RepairWith.
+type repair struct {
+	c    *Cluster
+	o    RepairOptions
+	pace *pace
+
+	mu     sync.Mutex
+	rep    RepairReport    // guarded by mu
+	joules float64         // guarded by mu
+	moves  []move          // guarded by mu; made and not recorded
+	sound  []damage        // guarded by mu; reported as bad, and good
+	lost   map[uint64]bool // guarded by mu
+}
+
+func (r *repair) run(ctx context.Context) error {
+	c := r.c
 	if err := c.absorbDamage(); err != nil {
-		return rep, err
+		return err
+	}
+	if err := r.checkReturned(ctx); err != nil {
+		return err
 	}
 	list, err := c.patients(ctx)
 	if err != nil {
-		return rep, err
+		return err
 	}
 	total, done := int64(0), int64(0)
 	for _, s := range list {
-		for _, i := range s.bad {
-			total += int64(s.size(i))
-		}
+		total += int64(len(s.bad))
 	}
-	lost := map[uint64]bool{}
-	const group = 64
-	for chunk := range slices.Chunk(list, group) {
-		if err := ctx.Err(); err != nil {
-			return rep, err
+	for chunk := range slices.Chunk(list, repairGroup) {
+		g, part := errgroup.WithContext(ctx)
+		g.SetLimit(r.o.Parallel)
+		for _, s := range chunk {
+			g.Go(func() error { return r.stripe(part, s) })
 		}
-		if err := c.repairGroup(ctx, chunk, &rep, lost); err != nil {
-			return rep, err
+		err := g.Wait()
+		if e := r.record(context.WithoutCancel(ctx)); err == nil {
+			err = e
+		}
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return err
 		}
 		for _, s := range chunk {
-			for _, i := range s.bad {
-				done += int64(s.size(i))
-			}
+			done += int64(len(s.bad))
 		}
-		if p != nil {
-			p(done, total)
-		}
-	}
-	if len(lost) > 0 {
-		if rep.LostKeys, err = c.catalog.keysOf(ctx, c.config.Scheme.K, lost); err != nil {
-			return rep, err
+		if r.o.Progress != nil {
+			size := int64(c.shard)
+			r.o.Progress(done*size, total*size)
 		}
 	}
-	rep.Elapsed = time.Since(start)
-	return rep, nil
+	return nil
 }
 
-// patients finds the stripes that lack shards: never placed, on a disk that is away, known
-// to be damaged, or not on the disk that should hold them.
-func (c *Cluster) patients(ctx context.Context) ([]patient, error) {
-	there, err := c.inventory(ctx)
-	if err != nil {
-		return nil, err
-	}
-	damage, err := c.catalog.damage(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var list []patient
-	err = c.catalog.stripes(ctx, func(s *stripe, freed bool) error {
-		if s.Refs == 0 && !freed {
-			return nil // about to be freed
-		}
-		p := patient{stripe: s, freed: freed}
-		for i, at := range s.Places {
-			if freed && !s.carries(i) || !s.stored(i) {
-				continue
-			}
-			if at.Disk == none || !c.readable(at.Disk) || !there[at] || slices.Contains(damage[s.ID], i) {
-				p.bad = append(p.bad, i)
-			}
-		}
-		if len(p.bad) > 0 {
-			p.survives = c.survives(s, c.readable)
-			list = append(list, p)
-		}
-		return nil
-	})
-	slices.SortStableFunc(list, func(a, b patient) int { return a.survives - b.survives })
-	return list, err
-}
-
-// inventory lists what lies on the disks that can be read, and frees what nobody refers to:
-// shards of stripes that the catalog does not know, written by processes that are gone, and
-// old places of shards that moved.
-func (c *Cluster) inventory(ctx context.Context) (map[place]bool, error) {
-	known := map[uint64][]place{}
-	if err := c.catalog.stripes(ctx, func(s *stripe, _ bool) error {
-		known[s.ID] = s.Places
-		return nil
-	}); err != nil {
-		return nil, err
-	}
-	there := map[place]bool{}
-	orphans := map[placement.DiskID][]disks.Address{}
-	for _, id := range c.diskIDs() {
-		d := c.disk(id)
-		if d == nil {
-			continue
-		}
-		err := d.Scan(ctx, func(e disks.Entry) error {
-			at := place{id, e.Address}
-			places, ok := known[e.Stripe]
-			switch {
-			case ok && int(e.Index) < len(places) && places[e.Index] == at:
-				there[at] = true
-			case e.Incarnation < c.incarnation && c.pinned() == c.committed.Load():
-				orphans[id] = append(orphans[id], e.Address)
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, fmt.Errorf("disk %s: %w", c.name(id), err)
-		}
-	}
-	c.freeAt(orphans, false)
-	return there, nil
-}
-
-// repairGroup rebuilds the shards of some stripes, syncs their new disks, and then records
-// the new places.
-func (c *Cluster) repairGroup(ctx context.Context, list []patient, rep *RepairReport, lost map[uint64]bool) error {
-	var moves []move
-	var sound []damage
-	for _, p := range list {
-		whole := true
-		var away bool
-		p.bad, away = c.confirm(ctx, p, &sound)
-		for _, i := range slices.Clone(p.bad) {
-			old := p.Places[i]
-			to, err := c.rebuildShard(ctx, p, i, away, rep)
-			switch {
-			case errors.Is(err, ErrDataLost):
-				lost[p.ID] = true
-				rep.Lost++
-				whole = false
-			case err != nil && ctx.Err() != nil:
-				return ctx.Err()
-			case err != nil:
-				c.notify("repair of stripe %x, shard %d: %v", p.ID, i, err)
-				whole = false
-			default:
-				moves = append(moves, move{p.ID, i, p.freed, old, to})
-				p.Places[i] = to
-				p.bad = slices.DeleteFunc(p.bad, func(j int) bool { return j == i })
-			}
-			if lost[p.ID] {
-				break
-			}
-		}
-		switch {
-		case whole:
-			rep.Stripes++
-		case !lost[p.ID]:
-			rep.Left++
-		}
-	}
-	_, err := c.relocate(ctx, moves, func(t *tx) error {
+// record makes the moves of a group durable and known.
+func (r *repair) record(ctx context.Context) error {
+	moves, sound := r.moves, r.sound
+	r.moves, r.sound = nil, nil
+	_, err := r.c.relocate(ctx, moves, func(t *tx) error {
 		for _, d := range sound {
 			if err := t.clearDamage(d.stripe, d.shard); err != nil {
 				return err
@@ -190,26 +160,172 @@ func (c *Cluster) repairGroup(ctx context.Context, list []patient, rep *RepairRe
 	return err
 }
 
-// confirm reads shards that were reported as damaged and are on a disk that is there; those
-// that verify now are sound. It returns the rest, and whether some of them could not be
-// asked, so that they may come back.
-func (c *Cluster) confirm(ctx context.Context, p patient, sound *[]damage) (bad []int, away bool) {
-	for _, i := range p.bad {
-		if p.Places[i].Disk != none && !p.freed {
-			buf := make([]byte, p.size(i))
-			err := c.readShard(ctx, p.stripe, i, 0, buf, false)
-			if err == nil && p.carries(i) {
-				_, _, err = c.disk(p.Places[i].Disk).ReadJournal(ctx, p.Places[i].Address)
-			}
-			if err == nil {
-				*sound = append(*sound, damage{p.ID, i})
+// patients finds the stripes that lack shards: never placed, on a disk that is away, known
+// to be damaged, or not on the disk that should hold them.
+func (c *Cluster) patients(ctx context.Context) ([]sickness, error) {
+	missing, err := c.inventory(ctx)
+	if err != nil {
+		return nil, err
+	}
+	bad, err := c.catalog.damage(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var list []sickness
+	err = c.catalog.stripes(ctx, func(s *stripe, freed bool) error {
+		if s.Refs == 0 && !freed {
+			return nil // about to be freed
+		}
+		p := sickness{id: s.ID}
+		for i, at := range s.Places {
+			if freed && !s.carries(i) || !s.stored(i) {
 				continue
 			}
-			away = away || unreachable(err)
+			if at.Disk == none || !c.readable(at.Disk) || missing[damage{s.ID, i}] || slices.Contains(bad[s.ID], i) {
+				p.bad = append(p.bad, i)
+			}
 		}
-		bad = append(bad, i)
+		if len(p.bad) > 0 {
+			p.survives = c.survives(s, c.readable)
+			list = append(list, p)
+		}
+		return nil
+	})
+	slices.SortStableFunc(list, func(a, b sickness) int { return a.survives - b.survives })
+	return list, err
+}
+
+// inventory compares what lies on the disks that can be read with the catalog, some disks at
+// a time. It returns the shards that are not where they should be, and frees what nobody
+// refers to: shards of stripes that the catalog does not know, written by processes that are
+// gone, and old places of shards that moved.
+func (c *Cluster) inventory(ctx context.Context) (map[damage]bool, error) {
+	missing := map[damage]bool{}
+	orphans := map[placement.DiskID][]disks.Address{}
+	var there []placement.DiskID
+	for _, id := range c.diskIDs() {
+		if c.readable(id) {
+			there = append(there, id)
+		}
 	}
-	return bad, away
+	const together = 16
+	for group := range slices.Chunk(there, together) {
+		expected := map[place]damage{}
+		if err := c.catalog.stripes(ctx, func(s *stripe, _ bool) error {
+			for i, p := range s.Places {
+				if p.Disk != none && slices.Contains(group, p.Disk) {
+					expected[p] = damage{s.ID, i}
+				}
+			}
+			return nil
+		}); err != nil {
+			return nil, err
+		}
+		for _, id := range group {
+			err := c.disk(id).Scan(ctx, func(e disks.Entry) error {
+				at := place{id, e.Address}
+				switch want, ok := expected[at]; {
+				case ok && want == (damage{e.Stripe, int(e.Index)}):
+					delete(expected, at)
+				case e.Incarnation < c.incarnation:
+					s, _, err := c.catalog.standing(ctx, e.Stripe)
+					if err != nil {
+						return err
+					}
+					if s == nil || int(e.Index) >= len(s.Places) || s.Places[e.Index] != at {
+						orphans[id] = append(orphans[id], e.Address)
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				return nil, fmt.Errorf("disk %s: %w", c.name(id), err)
+			}
+		}
+		for _, d := range expected {
+			missing[d] = true
+		}
+	}
+	if c.pinned() == c.committed.Load() {
+		c.freeAt(orphans, false)
+	}
+	return missing, nil
+}
+
+// stripe makes the bad shards of a stripe anew. The catalog is asked again, since moves and
+// deletes may have come since the list was made.
+func (r *repair) stripe(ctx context.Context, s sickness) error {
+	st, freed, err := r.c.catalog.standing(ctx, s.id)
+	if err != nil || st == nil || !freed && st.Refs == 0 {
+		return err
+	}
+	p := patient{stripe: st, freed: freed}
+	for _, i := range s.bad {
+		if st.stored(i) && (!freed || st.carries(i)) {
+			p.bad = append(p.bad, i)
+		}
+	}
+	away := r.confirm(ctx, &p)
+	if len(p.bad) == 0 {
+		return ctx.Err()
+	}
+	b, err := r.rebuild(ctx, p, away)
+	if b != nil {
+		defer r.c.release(b)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, ErrDataLost):
+		r.mu.Lock()
+		r.lost[p.ID] = true
+		r.rep.Lost++
+		r.mu.Unlock()
+		return nil
+	case err == nil:
+		err = r.place(ctx, p, b)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err != nil {
+		r.c.notify("repair of stripe %x: %v", p.ID, err)
+		r.rep.Left++
+		return ctx.Err()
+	}
+	r.rep.Stripes++
+	return nil
+}
+
+// confirm reads shards that are on a disk that is there; those that verify are sound, and are
+// taken off the patient's list. It tells whether some of the rest could not be asked, so that
+// they may come back.
+func (r *repair) confirm(ctx context.Context, p *patient) (away bool) {
+	var bad []int
+	for _, i := range p.bad {
+		at := p.Places[i]
+		if at.Disk == none || !r.c.readable(at.Disk) {
+			away = away || at.Disk != none
+			bad = append(bad, i)
+			continue
+		}
+		var err error
+		if !p.freed {
+			err = r.read(ctx, p.stripe, i, make([]byte, p.size(i)))
+		}
+		if err == nil && p.carries(i) {
+			_, _, err = r.c.disk(at.Disk).ReadJournal(ctx, at.Address)
+		}
+		if err != nil {
+			away = away || unreachable(err)
+			bad = append(bad, i)
+			continue
+		}
+		r.mu.Lock()
+		r.sound = append(r.sound, damage{p.ID, i})
+		r.mu.Unlock()
+	}
+	p.bad = bad
+	return away
 }
 
 // unreachable tells whether an error of a read says nothing about the shard.
@@ -217,63 +333,159 @@ func unreachable(err error) bool {
 	return errors.Is(err, disks.ErrLost) || !errors.Is(err, disks.ErrCorrupt) && !errors.Is(err, disks.ErrGone)
 }
 
-// rebuildShard makes shard i anew, with its journal, and appends it to a disk.
-func (c *Cluster) rebuildShard(ctx context.Context, p patient, i int, away bool, rep *RepairReport) (place, error) {
-	data := make([]byte, p.size(i))
-	if !p.freed && len(data) > 0 {
-		want := make([][]byte, len(p.Places))
-		want[i] = data
-		before := c.Counters()
-		away = away || slices.ContainsFunc(p.Places, func(at place) bool { return at.Disk != none && !c.readable(at.Disk) })
-		err := c.rebuild(ctx, c.without(p), want, 0, len(data), nil, func(j int, err error) {
-			away = away || unreachable(err)
-			c.damaged(p.stripe, j, err)
-		})
-		rep.BytesRead += c.Counters().BytesRead - before.BytesRead
-		if errors.Is(err, ErrDataLost) && away {
-			return place{}, fmt.Errorf("too many of its disks are out of reach (%s)", c.why()) // they may come back
+// read reads and counts a whole shard.
+func (r *repair) read(ctx context.Context, s *stripe, i int, dst []byte) error {
+	if len(dst) == 0 {
+		return nil
+	}
+	if err := r.count(ctx, s.Places[i].Disk, len(dst), &r.rep.BytesRead); err != nil {
+		return err
+	}
+	return r.c.readShard(ctx, s, i, 0, dst, false)
+}
+
+// count waits for the pace and accounts n bytes of a disk.
+func (r *repair) count(ctx context.Context, id placement.DiskID, n int, into *int64) error {
+	if err := r.pace.wait(ctx, n); err != nil {
+		return err
+	}
+	j := readJoules(r.c.byID[id].Profile, n)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	*into += int64(n)
+	r.joules += j
+	return nil
+}
+
+// rebuild computes the bad shards of a stripe, all from one reading of the cheapest others,
+// in memory of the pool. Where nothing can be read for a moment the error is not ErrDataLost.
+func (r *repair) rebuild(ctx context.Context, p patient, away bool) (*buffer, error) {
+	if p.freed || p.longest() == 0 {
+		return &buffer{stripe: p.stripe, shards: make([][]byte, len(p.Places))}, nil
+	}
+	mem, err := r.c.pool.get(ctx, stripeBytes(p.Scheme, p.Columns))
+	if err != nil {
+		return nil, err
+	}
+	b := newBuffer(p.ID, p.Scheme, p.Columns, mem)
+	code, have := r.c.code(p.Scheme), p.have(r.c.readable)
+	var wanted []int
+	dst, use := make([][]byte, len(p.Places)), make([][]byte, len(p.Places))
+	for _, at := range p.Places {
+		away = away || at.Disk != none && !r.c.readable(at.Disk)
+	}
+	for _, i := range p.bad {
+		if have[i] = p.size(i) == 0; !have[i] {
+			wanted = append(wanted, i)
+			dst[i] = b.shards[i]
+		}
+	}
+	for {
+		reads, err := code.Plan(wanted, have, func(i int) float64 { return r.cost(p.stripe, i, use) })
+		if err != nil && away {
+			return b, fmt.Errorf("too many of its disks are out of reach (%s)", r.c.why()) // they may come back
 		}
 		if err != nil {
-			return place{}, err
+			return b, fmt.Errorf("%w: %w", ErrDataLost, err)
 		}
-	}
-	s := disks.Shard{Header: c.header(p.stripe, i), Data: data}
-	if p.freed { // its data is gone; a shard without columns keeps the journal
-		s.Data, s.Columns = nil, make([]uint32, len(p.Columns))
-	}
-	if p.carries(i) {
-		var err error
-		if s.Journal, err = c.journal(ctx, p.stripe, i); err != nil {
-			return place{}, err
+		failed := -1
+		for _, i := range reads {
+			if use[i] != nil {
+				continue
+			}
+			if err := r.read(ctx, p.stripe, i, b.shards[i]); err != nil {
+				if ctx.Err() != nil {
+					return b, ctx.Err()
+				}
+				away = away || unreachable(err)
+				r.c.damaged(p.stripe, i, err)
+				failed, have[i] = i, false
+				break
+			}
+			use[i] = b.shards[i]
 		}
-	}
-	for _, id := range c.targets(p.stripe, i) {
-		at, err := c.disk(id).Append(ctx, []disks.Shard{s}, disks.AppendOptions{UseReserve: true})
-		if err != nil {
-			c.suspect(id, err)
+		if failed >= 0 {
 			continue
 		}
-		rep.Shards++
-		rep.BytesWrite += int64(at[0].Length)
+		only := make([][]byte, len(use))
+		for _, i := range reads {
+			only[i] = use[i]
+		}
+		return b, code.Rebuild(only, dst, int(p.longest()))
+	}
+}
+
+// cost is what reading a shard costs a repair: nothing when it was read or is a known zero.
+func (r *repair) cost(s *stripe, i int, read [][]byte) float64 {
+	if read[i] != nil || s.size(i) == 0 {
+		return 0
+	}
+	if d := s.Places[i].Disk; d != none && r.c.late(d) {
+		return float64(len(s.Places)) // any other way first
+	}
+	return float64(s.size(i)) / float64(s.longest())
+}
+
+// place appends the shards that were made anew to disks.
+func (r *repair) place(ctx context.Context, p patient, b *buffer) error {
+	var journal []byte
+	for _, i := range p.bad {
+		s := disks.Shard{Header: r.c.header(p.stripe, i), Data: b.shards[i]}
+		if p.freed { // its data is gone; a shard without columns keeps the journal
+			s.Data, s.Columns = nil, make([]uint32, len(p.Columns))
+		}
+		if p.carries(i) {
+			var err error
+			if journal == nil {
+				if journal, err = r.c.journal(ctx, p.stripe, p.bad); err != nil {
+					return err
+				}
+			}
+			s.Journal = journal
+		}
+		to, err := r.append(ctx, p, i, s)
+		if err != nil {
+			return err
+		}
+		r.mu.Lock()
+		r.moves = append(r.moves, move{p.ID, i, p.freed, p.Places[i], to})
+		r.rep.Shards++
+		r.mu.Unlock()
+		p.Places[i] = to
+	}
+	return nil
+}
+
+// append appends a shard to the first disk that takes it.
+func (r *repair) append(ctx context.Context, p patient, i int, s disks.Shard) (place, error) {
+	targets, within := r.c.targets(p.stripe, i, r.o.AllowMisplaced)
+	for n, id := range targets {
+		at, err := r.c.disk(id).Append(ctx, []disks.Shard{s}, disks.AppendOptions{UseReserve: true})
+		if err != nil {
+			r.c.suspect(id, err)
+			continue
+		}
+		if err := r.count(ctx, id, int(at[0].Length), &r.rep.BytesWrite); err != nil {
+			return place{}, err
+		}
+		if n >= within {
+			r.mu.Lock()
+			r.rep.Misplaced++
+			r.mu.Unlock()
+		}
 		return place{id, at[0]}, nil
 	}
-	return place{}, fmt.Errorf("no disk within the rule can take it (%s)", c.why())
-}
-
-// without is the patient's stripe with its bad shards nowhere, so that none is read.
-func (c *Cluster) without(p patient) *stripe {
-	s := *p.stripe
-	s.Places = slices.Clone(p.Places)
-	for _, i := range p.bad {
-		s.Places[i] = place{Disk: none}
+	rule := " within the rule"
+	if r.o.AllowMisplaced {
+		rule = ""
 	}
-	return &s
+	return place{}, fmt.Errorf("no disk%s can take shard %d (%s)", rule, i, r.c.why())
 }
 
-// journal returns the journal of a stripe from any of its copies but that of shard i.
-func (c *Cluster) journal(ctx context.Context, s *stripe, but int) ([]byte, error) {
+// journal returns the journal of a stripe from any of its copies but those of bad shards.
+func (c *Cluster) journal(ctx context.Context, s *stripe, bad []int) ([]byte, error) {
 	for i, p := range s.Places {
-		if i == but || !s.carries(i) || p.Disk == none {
+		if slices.Contains(bad, i) || !s.carries(i) || p.Disk == none {
 			continue
 		}
 		d := c.disk(p.Disk)
@@ -287,21 +499,104 @@ func (c *Cluster) journal(ctx context.Context, s *stripe, but int) ([]byte, erro
 	return nil, fmt.Errorf("stripe %x: no copy of its journal can be read", s.ID)
 }
 
-// targets returns the disks that may take shard i: the table's first, then others.
-func (c *Cluster) targets(s *stripe, i int) []placement.DiskID {
+// targets returns the disks that may take shard i: the table's first, then others. The first
+// within of them are allowed by the rule; with anywhere, the others follow, one shard a disk
+// in any case.
+func (c *Cluster) targets(s *stripe, i int, anywhere bool) (list []placement.DiskID, within int) {
 	row := s.row()
-	row[i] = none
 	for j, d := range row { // a disk that is away does not count against the rule: its shard will move too
-		if d != none && !c.readable(d) {
+		if j == i || d != none && !c.readable(d) {
 			row[j] = none
 		}
 	}
-	list := c.config.Map.Candidates(c.config.Rule, row, func(d placement.DiskID) bool { return !c.usable(d) })
+	down := func(d placement.DiskID) bool { return !c.usable(d) }
+	list = c.config.Map.Candidates(c.config.Rule, row, down)
 	want := c.table.Disks(c.table.PG(s.ID))[i]
 	if at := slices.Index(list, want); at > 0 {
 		list = slices.Insert(slices.Delete(list, at, at+1), 0, want)
 	}
-	return list
+	within = len(list)
+	if anywhere {
+		for _, d := range c.config.Map.Candidates(placement.Rule{}, row, down) {
+			if !slices.Contains(list, d) {
+				list = append(list, d)
+			}
+		}
+	}
+	return list, within
+}
+
+// checkReturned reads what lies on disks that were away, and queues what is bad. Their sound
+// shards are used again.
+func (r *repair) checkReturned(ctx context.Context) error {
+	names, err := r.c.catalog.unchecked()
+	if err != nil {
+		return err
+	}
+	var left []string
+	for _, name := range names {
+		id, ok := r.c.diskNamed(name)
+		if !ok {
+			continue
+		}
+		d := r.c.disk(id)
+		if d == nil {
+			left = append(left, name)
+			continue
+		}
+		s := newScrubber(r.c, ScrubOptions{NoRepair: true, Rate: r.o.Rate}, scrubState{Next: map[string]uint32{}})
+		if err := s.disk(ctx, id, d); err != nil {
+			return fmt.Errorf("disk %s: %w", name, err)
+		}
+		r.rep.Checked = append(r.rep.Checked, name)
+		r.rep.Kept += s.st.Shards - s.st.Corrupt
+		r.rep.BytesRead += s.st.BytesRead
+		r.joules += float64(s.st.Joules)
+	}
+	if len(left) == len(names) {
+		return nil
+	}
+	if err := r.c.absorbDamage(); err != nil {
+		return err
+	}
+	return r.c.catalog.update(ctx, func(t *tx) error { return t.setUnchecked(left) })
+}
+
+// misplaced tells whether a stripe's shards lie where the rule does not allow them.
+func (c *Cluster) misplaced(s *stripe) bool {
+	r := c.config.Rule
+	for _, p := range s.Places {
+		if p.Disk == none {
+			continue
+		}
+		a, site, rack, host := c.byID[p.Disk], 0, 0, 0
+		for _, q := range s.Places {
+			b := c.byID[q.Disk]
+			if q.Disk == none || a.site != b.site {
+				continue
+			}
+			site++
+			if a.rack == b.rack {
+				rack++
+				if a.host == b.host {
+					host++
+				}
+			}
+		}
+		if r.Site > 0 && site > r.Site || r.Rack > 0 && rack > r.Rack || r.Host > 0 && host > r.Host {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *Cluster) diskNamed(name string) (placement.DiskID, bool) {
+	for id, d := range c.byID {
+		if d.path() == name {
+			return id, true
+		}
+	}
+	return none, false
 }
 
 // Corrupt flips bits in that many shards of each stripe of an object, for people who want

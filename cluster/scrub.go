@@ -109,6 +109,7 @@ type scrubber struct {
 	o     ScrubOptions
 	pace  pace
 	total int64
+	keep  bool // how far it came, in scrubFile
 
 	mu     sync.Mutex
 	st     scrubState // guarded by mu
@@ -117,6 +118,11 @@ type scrubber struct {
 	joules float64    // guarded by mu; not counted yet, less than one
 
 	orphans, left map[placement.DiskID][]disks.Address // guarded by mu; to free
+}
+
+func newScrubber(c *Cluster, o ScrubOptions, st scrubState) *scrubber {
+	return &scrubber{c: c, o: o, pace: pace{rate: o.Rate}, st: st, saved: time.Now(),
+		orphans: map[placement.DiskID][]disks.Address{}, left: map[placement.DiskID][]disks.Address{}}
 }
 
 // errBudget ends a run whose joules are used up.
@@ -140,8 +146,8 @@ func (c *Cluster) Scrub(ctx context.Context, o ScrubOptions) (ScrubReport, error
 	if o.Parity == 0 {
 		o.Parity = defaultSample
 	}
-	s := &scrubber{c: c, o: o, pace: pace{rate: o.Rate}, st: st, saved: time.Now(),
-		orphans: map[placement.DiskID][]disks.Address{}, left: map[placement.DiskID][]disks.Address{}}
+	s := newScrubber(c, o, st)
+	s.keep = true
 	err = s.disks(ctx)
 	if err == nil {
 		err = s.parity(ctx)
@@ -460,6 +466,9 @@ func (s *scrubber) settle() error {
 
 // save writes down how far the pass came.
 func (s *scrubber) save() error {
+	if !s.keep {
+		return nil
+	}
 	s.mu.Lock()
 	s.st.Updated, s.saved = time.Now().UTC(), time.Now()
 	p, err := json.MarshalIndent(s.st, "", "  ")

@@ -128,6 +128,9 @@ func (c *Cluster) countStripe(st *stripe, freed bool, bad []int, list map[placem
 		return
 	}
 	s.Stripes.Total++
+	if c.misplaced(st) {
+		s.Stripes.Misplaced++
+	}
 	have := st.have(c.readable)
 	for _, i := range bad {
 		have[i] = false

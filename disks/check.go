@@ -33,8 +33,9 @@ type Checker interface {
 	Check(ctx context.Context, segment uint32, pace func(n int) error, yield func(Checked) error) error
 }
 
-// checkWindow is how much Check reads at a time, a longer shard excepted.
-const checkWindow = 1 << 20
+// checkWindow is how much Check reads at a time, a longer shard excepted: it stays in a
+// second-level cache until it is summed.
+const checkWindow = 256 << 10
 
 // Segments lists the segments.
 func (d *Segments) Segments() ([]SegmentInfo, error) {

@@ -41,6 +41,9 @@ func showStatus(w io.Writer, s cluster.Status) {
 		size(s.StoredBytes), size(s.RawBytes), size(s.UsableBytes), size(s.CapacityBytes))
 	fmt.Fprintf(w, "stripes: %s, %s degraded, %s unreadable; %s\n", humanize.Comma(s.Stripes.Total), humanize.Comma(s.Stripes.Degraded),
 		humanize.Comma(s.Stripes.Unreadable), count(int(s.PendingRepairs), "pending repair"))
+	if s.Stripes.Misplaced > 0 {
+		fmt.Fprintf(w, "%s misplaced: their shards lie where the rule does not allow them\n", count(int(s.Stripes.Misplaced), "stripe"))
+	}
 	switch {
 	case !s.Writable:
 		fmt.Fprintf(w, "read-only now: %s\n", s.Why)

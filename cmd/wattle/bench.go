@@ -19,7 +19,7 @@ func benchCommand() *cli.Command {
 		Usage: "measure puts and gets beside a plain program that codes and syncs files",
 		Description: "A scratch cluster and a plain loop (read, code, hash, one synced file a shard) take turns in the same\ndirectory; the last columns are the median over the rounds of wattle's time and processor time\nan operation over the other's, below 1 where wattle is faster. Syncs are those of the disks; the\ncatalog adds one a batch. For disks worth measuring name a directory on them.\n\n" +
 			examples("wattle bench", "wattle bench --scratch /mnt/ssd --scheme rs:12+4 --size 4KiB --concurrency 1,8,32",
-				"wattle bench --size none --large 1GiB --rounds 5 --json"),
+				"wattle bench --size none --large 1GiB --rounds 5 --json", "wattle bench --size none --large 4GiB --upkeep --keys 0"),
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "scratch", Usage: "`DIRECTORY` for scratch files, removed at the end", DefaultText: "the system's temporary directory"},
 			&cli.StringFlag{Name: "scheme", Usage: "redundancy, as `rs:K+M`, replica:N or lrc:K+L+R", Value: d.Scheme.String()},
@@ -28,6 +28,7 @@ func benchCommand() *cli.Command {
 			&cli.Float64Flag{Name: "seconds", Usage: "`SECONDS` a round of one kind", Value: d.Time.Seconds()},
 			&cli.IntFlag{Name: "rounds", Usage: "`N` rounds, the programs taking turns", Value: d.Rounds},
 			&cli.StringFlag{Name: "large", Usage: "`SIZE` of the object that is streamed, or none", Value: "256MiB"},
+			&cli.BoolFlag{Name: "upkeep", Usage: "measure repair of a lost disk and scrub too, with an object of that size"},
 			&cli.IntFlag{Name: "keys", Usage: "`N` keys to list; 0 for none", Value: d.Keys},
 			&cli.IntFlag{Name: "writers", Usage: "`N` shards of a small object that the plain loop writes and syncs at a time", Value: 1},
 			&cli.BoolFlag{Name: "loop", Usage: "measure the plain loop too; --loop=false for wattle alone", Value: true},
@@ -63,7 +64,7 @@ func benchAction(c *cli.Context) error {
 }
 
 func benchConfig(c *cli.Context) (bench.Config, error) {
-	cfg := bench.Config{Dir: c.String("scratch"), Rounds: c.Int("rounds"), Loop: c.Bool("loop"), Writers: c.Int("writers"), Concurrency: c.IntSlice("concurrency"),
+	cfg := bench.Config{Dir: c.String("scratch"), Rounds: c.Int("rounds"), Loop: c.Bool("loop"), Upkeep: c.Bool("upkeep"), Writers: c.Int("writers"), Concurrency: c.IntSlice("concurrency"),
 		Time: time.Duration(c.Float64("seconds") * float64(time.Second)), Keys: c.Int("keys"), Sizes: []int64{}}
 	var err error
 	if cfg.Scheme, err = erasure.Parse(c.String("scheme")); err != nil {

@@ -14,20 +14,32 @@ import (
 func repairCommand() *cli.Command {
 	return &cli.Command{
 		Name: "repair", Usage: "make lost and damaged shards anew", Category: "cluster",
-		Description: examples("wattle repair", "wattle restore site site2 && wattle repair"),
+		Description: "The most endangered stripes come first. A disk that was away is read before its shards are\n" +
+			"trusted again. What was done stays done when it is interrupted.\n\n" +
+			examples("wattle repair", "wattle restore site site2 && wattle repair", "wattle repair --rate 100MB", "wattle repair --allow-misplaced"),
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "rate", Usage: "read and write at most `BYTES` a second, over all disks"},
+			&cli.BoolFlag{Name: "allow-misplaced", Usage: "where no other disk is left, put shards where the rule does not allow them (a site is gone for good)"},
+		},
 		Action: func(c *cli.Context) error {
 			if err := arguments(c, 0, 0, "no arguments"); err != nil {
 				return err
 			}
+			o := cluster.RepairOptions{AllowMisplaced: c.Bool("allow-misplaced")}
+			var err error
+			if o.Rate, err = rate(c.String("rate")); err != nil {
+				return err
+			}
 			e := envOf(c)
-			return e.with(c.Context, false, func(cl *cluster.Cluster) error { return runRepair(c.Context, e, cl) })
+			return e.with(c.Context, false, func(cl *cluster.Cluster) error { return runRepair(c.Context, e, cl, o) })
 		},
 	}
 }
 
-func runRepair(ctx context.Context, e *env, cl *cluster.Cluster) error {
+func runRepair(ctx context.Context, e *env, cl *cluster.Cluster, o cluster.RepairOptions) error {
 	b := e.bar("repair", 0)
-	r, err := cl.Repair(ctx, b.set)
+	o.Progress = b.set
+	r, err := cl.RepairWith(ctx, o)
 	b.done()
 	if err != nil {
 		return err
@@ -44,8 +56,14 @@ func runRepair(ctx context.Context, e *env, cl *cluster.Cluster) error {
 }
 
 func showRepair(w io.Writer, r cluster.RepairReport) {
-	fmt.Fprintf(w, "repaired %s: %s made anew, %s read, %s written in %s\n", count(int(r.Stripes), "stripe"), count(int(r.Shards), "shard"),
-		size(r.BytesRead), size(r.BytesWrite), r.Elapsed.Round(time.Millisecond))
+	fmt.Fprintf(w, "repaired %s: %s made anew, %s read, %s written in %s, about %d J in the drives\n", count(int(r.Stripes), "stripe"), count(int(r.Shards), "shard"),
+		size(r.BytesRead), size(r.BytesWrite), r.Elapsed.Round(time.Millisecond), r.Joules)
+	if len(r.Checked) > 0 {
+		fmt.Fprintf(w, "back after an absence and read: %s; %s sound\n", shorten(r.Checked, 5), count(int(r.Kept), "shard"))
+	}
+	if r.Misplaced > 0 {
+		fmt.Fprintf(w, "%s put where the rule does not allow them, by wish\n", count(int(r.Misplaced), "shard"))
+	}
 }
 
 func repairOutcome(r cluster.RepairReport) error {
@@ -53,7 +71,7 @@ func repairOutcome(r cluster.RepairReport) error {
 	case r.Lost > 0:
 		return fmt.Errorf("%s beyond repair, in %s: %w", count(int(r.Lost), "stripe"), shorten(r.LostKeys, 5), cluster.ErrDataLost)
 	case r.Left > 0:
-		return fmt.Errorf("%s: %w: no sound disk within the rule can take their shards; restore or add disks", count(int(r.Left), "stripe"), errDegraded)
+		return fmt.Errorf("%s: %w: no sound disk within the rule can take their shards; restore or add disks, or give up the rule with --allow-misplaced", count(int(r.Left), "stripe"), errDegraded)
 	}
 	return nil
 }
