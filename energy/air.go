@@ -54,7 +54,7 @@ func (c Cooling) PUE(load float64) float64 { return 1 + c.Other + c.Fans + c.Com
 
 // Over applies the cooling to hourly temperatures.
 func (c Cooling) Over(hourly []float64) (Air, error) {
-	if err := c.validate(); err != nil {
+	if err := c.Validate(); err != nil {
 		return Air{}, err
 	}
 	if len(hourly) == 0 {
@@ -82,7 +82,8 @@ func (c Cooling) Over(hourly []float64) (Air, error) {
 	return a, nil
 }
 
-func (c Cooling) validate() error {
+// Validate tells why a cooling cannot be, if so.
+func (c Cooling) Validate() error {
 	for _, f := range []struct {
 		name          string
 		v, low, above float64

@@ -60,6 +60,34 @@ func (p Profile) Warning() string {
 	return ""
 }
 
+// Validate tells why a profile cannot be that of a drive, if so.
+func (p Profile) Validate() error {
+	turning := []float64{p.IdleW, p.IdleAW, p.IdleBW, p.IdleCW, p.ActiveW, p.ActiveWriteW, p.SeqW, p.SeqWriteW, p.StandbyW, p.MeanW}
+	for _, w := range append(turning, p.SpinDownW) {
+		if !(w >= 0 && w <= maxDriveW) {
+			return fmt.Errorf("%w %q: %v W: want 0 to %v W for a drive", ErrProfile, p.ID, w, maxDriveW)
+		}
+	}
+	for _, f := range []struct {
+		name     string
+		v, above float64
+	}{
+		{"capacity_tb", p.CapacityTB, 1000}, {"spinup_w", p.SpinUpW, 4 * maxDriveW}, {"spinup_s", p.SpinUpS, 600}, {"spinup_j", p.SpinUpJ, 1e5},
+		{"seq_mb_s", p.SeqMBs, 1e6}, {"iops", p.IOPS, 1e8}, {"afr", p.AFR, 1}, {"embodied_kgco2e", p.EmbodiedKgCO2, 1e5}, {"spindown_s", p.SpinDownS, 600},
+	} {
+		if !(f.v >= 0 && f.v <= f.above) {
+			return fmt.Errorf("%w %q: %s %v: want 0 to %v", ErrProfile, p.ID, f.name, f.v, f.above)
+		}
+	}
+	if slices.Max(turning) == 0 {
+		return fmt.Errorf("%w %q: no watts in any state: give idle_w at least", ErrProfile, p.ID)
+	}
+	return nil
+}
+
+// maxDriveW is more than any disk or NVMe drive draws.
+const maxDriveW = 60.0
+
 // ErrProfile is the error of a profile that is not known or cannot be.
 var ErrProfile = errors.New("bad drive profile")
 

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"slices"
+
+	"github.com/goccy/go-yaml"
+	"github.com/mattn/go-isatty"
+	"github.com/urfave/cli/v2"
+
+	"github.com/wattle-storage/wattle/energy"
+	"github.com/wattle-storage/wattle/whatif"
+)
+
+func whatifCommand() *cli.Command {
+	flags := []cli.Flag{
+		&cli.BoolFlag{Name: "fractional", Usage: "count fractions of drives, servers and racks, for laws rather than purchases"},
+		&cli.BoolFlag{Name: "iec", Usage: "print terabytes as TiB"},
+		&cli.BoolFlag{Name: "csv", Usage: "answer in CSV, a row for each option"},
+		&cli.BoolFlag{Name: "markdown", Usage: "answer in Markdown"},
+		&cli.BoolFlag{Name: "stream", Usage: "answer in JSON, one option a line, for sweeps of any length"},
+		&cli.BoolFlag{Name: "schema", Usage: "print the JSON Schema of a scenario"},
+		&cli.StringSliceFlag{Name: "input", Usage: "any uncertain input by its identity, `ID=RANGE`; --explain watts lists them"},
+	}
+	for _, f := range whatifFlags {
+		flags = append(flags, &cli.StringFlag{Name: f.name, Usage: f.usage})
+	}
+	return &cli.Command{
+		Name: "whatif", Usage: "say what a fleet draws, and what it would under another scheme, disk or plan", Category: "energy", ArgsUsage: "[SCENARIO.yaml]",
+		Description: "Lists, separated by commas, make every combination. A RANGE is a number or LOW/TYPICAL/HIGH.\n\n" + examples(
+			"wattle whatif --usable 10PB",
+			"wattle whatif --usable 10PB --scheme replica:3,replica:2,rs:9+6 --disk seagate-ecv4-6tb-sas,hgst-he12-12tb --sites 3",
+			"wattle whatif --usable 10PB --reads 50000 --layout packed,striped --scheme rs:10+5",
+			"wattle whatif --stored 7PB --boundary drive --disk air-7w@6TB,helium-5w@8TB --explain w_per_stored_tb",
+			"wattle whatif scenario.yaml --html report.html",
+			"wattle whatif --schema > scenario.schema.json"),
+		Flags: flags,
+		Action: func(c *cli.Context) error {
+			if err := arguments(c, 0, 1, "at most one scenario file"); err != nil {
+				return err
+			}
+			e := envOf(c)
+			if c.Bool("schema") {
+				return e.document(whatif.Schema())
+			}
+			s, err := scenarioOf(c)
+			if err != nil {
+				return usageError{err}
+			}
+			return runWhatif(e, c, s)
+		},
+	}
+}
+
+// runWhatif answers a scenario in the form that was asked for.
+func runWhatif(e *env, c *cli.Context, s whatif.Scenario) error {
+	forms := 0
+	for _, on := range []bool{e.json, c.Bool("csv"), c.Bool("markdown"), c.Bool("stream"), c.String("explain") != ""} {
+		if on {
+			forms++
+		}
+	}
+	if forms > 1 && !(forms == 2 && e.json && c.Bool("stream")) {
+		return usage("whatif: --json, --csv, --markdown, --stream and --explain contradict one another: give one")
+	}
+	if c.Bool("stream") {
+		return asUsage(whatif.Each(s, func(o whatif.Option) error { return e.emit(o) }))
+	}
+	r, err := whatif.Run(s)
+	if err != nil {
+		return asUsage(err)
+	}
+	switch {
+	case e.json:
+		return e.document(r)
+	case c.Bool("csv"):
+		r.CSV(e.out)
+	case c.Bool("markdown"):
+		r.Markdown(e.out, c.Bool("iec"))
+	default:
+		r.Text(e.out, c.Bool("iec"), colorful(e.out))
+	}
+	return nil
+}
+
+// asUsage makes what is wrong with a scenario an error of usage.
+func asUsage(err error) error {
+	if err == nil {
+		return nil
+	}
+	return usageError{err}
+}
+
+func colorful(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && os.Getenv("NO_COLOR") == "" && isatty.IsTerminal(f.Fd())
+}
+
+// scenarioOf reads the scenario file, if any, and lays the flags over it.
+func scenarioOf(c *cli.Context) (s whatif.Scenario, err error) {
+	if c.NArg() == 1 {
+		text, err := readLimited(c.Args().First(), c.App.Reader)
+		if err != nil {
+			return s, err
+		}
+		if s, err = whatif.Parse(c.Args().First(), text); err != nil {
+			return s, err
+		}
+	}
+	for _, f := range whatifFlags {
+		if c.IsSet(f.name) && f.set != nil {
+			if err := f.set(&s, c.String(f.name)); err != nil {
+				return s, fmt.Errorf("--%s: %w", f.name, err)
+			}
+		}
+	}
+	s.Fractional = s.Fractional || c.Bool("fractional")
+	if err := setInputs(&s, c.StringSlice("input")); err != nil {
+		return s, err
+	}
+	if err := readTemperatures(&s); err != nil {
+		return s, err
+	}
+	return s, s.Validate()
+}
+
+const maxFile = 16 << 20
+
+// readLimited reads a file, or stdin for -.
+func readLimited(name string, stdin io.Reader) ([]byte, error) {
+	r := stdin
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		r = f
+	}
+	text, err := io.ReadAll(io.LimitReader(r, maxFile+1))
+	if err == nil && len(text) > maxFile {
+		err = fmt.Errorf("%s is larger than %d bytes", name, maxFile)
+	}
+	return text, err
+}
+
+// readTemperatures reads the temperature files that a scenario names.
+func readTemperatures(s *whatif.Scenario) error {
+	list := []*whatif.Facility{&s.Facility}
+	for i := range s.Sites {
+		if s.Sites[i].Facility != nil {
+			list = append(list, s.Sites[i].Facility)
+		}
+	}
+	for _, f := range list {
+		t := f.Temperatures
+		if t == nil || t.File == "" {
+			continue
+		}
+		text, err := readLimited(t.File, nil)
+		if err != nil {
+			return err
+		}
+		if t.Hourly, err = energy.ReadTemperatures(text); err != nil {
+			return fmt.Errorf("%s: %w", t.File, err)
+		}
+		t.File = ""
+	}
+	return nil
+}
+
+// readProfiles reads drives of the user's own: a list, or a file with disks and sources.
+func readProfiles(name string) ([]energy.Profile, error) {
+	text, err := readLimited(name, nil)
+	if err != nil {
+		return nil, err
+	}
+	var list []energy.Profile
+	if err := yaml.UnmarshalWithOptions(text, &list, yaml.Strict()); err == nil {
+		return list, nil
+	}
+	var s struct {
+		Profiles []energy.Profile `yaml:"profiles"`
+	}
+	if err := yaml.UnmarshalWithOptions(text, &s, yaml.Strict()); err != nil {
+		return nil, fmt.Errorf("%s: want a list of drive profiles: %w", name, err)
+	}
+	return slices.Clone(s.Profiles), nil
+}

@@ -1,0 +1,263 @@
+package whatif
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/wattle-storage/wattle/energy"
+	"github.com/wattle-storage/wattle/erasure"
+)
+
+// maxOptions is the most options that one report holds; Each has no such limit.
+const maxOptions = 20000
+
+// Run answers a scenario.
+func Run(s Scenario) (Report, error) {
+	a, err := newAnswer(s)
+	if err != nil {
+		return Report{}, err
+	}
+	n := a.size()
+	if n > maxOptions {
+		return Report{}, &FieldError{Field: "sweep", Err: fmt.Errorf("%d options: a report holds %d at most; stream them one a line", n, maxOptions)}
+	}
+	var swings []*swing
+	options := make([]Option, 0, n)
+	for i := range n {
+		sw, o, err := a.option(i)
+		if err != nil {
+			return Report{}, err
+		}
+		if n <= manyOptions {
+			swings = append(swings, sw)
+		}
+		options = append(options, o)
+	}
+	return a.report(options, swings)
+}
+
+// manyOptions is the number of options beyond which advice looks at the baseline and the best
+// alone.
+const manyOptions = 200
+
+// Each answers a scenario option by option, for sweeps of any length.
+func Each(s Scenario, f func(Option) error) error {
+	a, err := newAnswer(s)
+	if err != nil {
+		return err
+	}
+	for i := range a.size() {
+		_, o, err := a.option(i)
+		if err == nil {
+			err = f(o)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// An answer is a model with its baseline.
+type answer struct {
+	*model
+	choices  []Choice // explicit ones, before the sweep
+	sweep    Sweep
+	base     *swing
+	baseName string
+	twins    map[string]*swing
+}
+
+func newAnswer(s Scenario) (*answer, error) {
+	m, err := newModel(s)
+	if err != nil {
+		return nil, err
+	}
+	a := &answer{model: m, sweep: s.Sweep, twins: map[string]*swing{}}
+	if len(s.Pools) > 0 {
+		a.choices = append(a.choices, Choice{Name: "today"})
+	}
+	a.choices = append(a.choices, s.Options...)
+	if a.sweep.empty() && len(a.choices) == 0 {
+		a.sweep.Schemes = defaultSchemes
+	}
+	if len(a.sweep.Schemes) == 0 && !a.sweep.empty() && len(s.Pools) == 0 {
+		a.sweep.Schemes = defaultSchemes
+	}
+	c, err := a.baseline()
+	if err != nil {
+		return nil, err
+	}
+	p, err := m.planOf(c)
+	if err != nil {
+		return nil, err
+	}
+	a.base, a.baseName = m.swingOf(p), p.name
+	return a, a.unusedInputs()
+}
+
+func (a *answer) size() int {
+	if a.sweep.empty() {
+		return len(a.choices)
+	}
+	return len(a.choices) + a.sweep.Size()
+}
+
+func (a *answer) choice(i int) Choice {
+	if i < len(a.choices) {
+		return a.choices[i]
+	}
+	return a.sweep.at(i - len(a.choices))
+}
+
+// baseline finds the choice that the others are compared with: the one that was named, or
+// today's pools, or three copies.
+func (a *answer) baseline() (Choice, error) {
+	want := a.s.Baseline
+	if want == "" {
+		if len(a.s.Pools) > 0 {
+			return a.choices[0], nil
+		}
+		want = defaultSchemes[0]
+	}
+	scheme, disk, sized := strings.Cut(want, "@")
+	var names []string
+	for i := range min(a.size(), 1000) {
+		c := a.choice(i)
+		names = append(names, c.Name)
+		if c.Name == want || c.Scheme == want || sized && c.Scheme == scheme && c.Disk == disk {
+			return c, nil
+		}
+	}
+	if _, err := erasure.Parse(scheme); err != nil {
+		return Choice{}, &FieldError{Field: "baseline", Err: fmt.Errorf("%q is not an option, nor a scheme%s", clip(want), suggestion(want, names))}
+	}
+	c := Choice{}
+	if a.size() > len(a.choices) {
+		c = a.sweep.at(0)
+	} else if len(a.choices) > 0 && len(a.choices[0].Pools) == 0 && a.choices[0].Scheme != "" {
+		c = a.choices[0]
+	}
+	c.Pools, c.Scheme = nil, scheme
+	if sized {
+		c.Disk = disk
+		if _, err := energy.Find(a.s.Profiles, disk); err != nil {
+			return c, &FieldError{Field: "baseline", Err: err}
+		}
+	}
+	c.Name = want
+	return c, nil
+}
+
+// unusedInputs refuses figures for inputs that no option has.
+func (a *answer) unusedInputs() error {
+	if len(a.s.Inputs) == 0 {
+		return nil
+	}
+	for i := range min(a.size(), 1000) {
+		if _, err := a.planOf(a.choice(i)); err != nil {
+			return err
+		}
+	}
+	for _, id := range sortedKeys(a.s.Inputs) {
+		if !a.in.used[id] {
+			return &FieldError{Field: "inputs", Err: fmt.Errorf("no option depends on %q%s; --explain watts lists the inputs", id, suggestion(id, a.in.ids))}
+		}
+	}
+	return nil
+}
+
+// twin is the replication twin of a plan, on the same drives and sites.
+func (a *answer) twin(c Choice, p *plan) (*swing, error) {
+	c.Scheme, c.Pools = p.twin, nil
+	if len(p.pools) > 0 {
+		for _, pool := range p.pools { // every pool by its own twin
+			scheme, err := erasure.Parse(pool.Scheme)
+			if err != nil {
+				return nil, err
+			}
+			pool.Scheme = Twin(scheme, len(p.sites)).String()
+			c.Pools = append(c.Pools, pool)
+		}
+		c.Scheme = ""
+		c.Fleet = openFleet(p)
+		c.Fill = p.fill
+		if p.fill > 1 || p.fill <= 0 {
+			c.Fill = defaultFill
+		}
+	}
+	c.Name = c.Scheme
+	key := fmt.Sprintf("%+v %v %v %v %v", c, deref(c.Reserve), c.PUE, c.GPerKWh, c.SlotW)
+	if t, ok := a.twins[key]; ok {
+		return t, nil
+	}
+	t, err := a.planOf(c)
+	if err != nil {
+		return nil, err
+	}
+	a.twins[key] = a.swingOf(t)
+	return a.twins[key], nil
+}
+
+func deref(f *float64) float64 {
+	if f == nil {
+		return -1
+	}
+	return *f
+}
+
+// openFleet is a plan's drives with as many of the first kind of each class as it takes.
+func openFleet(p *plan) []Fleet {
+	var list []Fleet
+	seen := map[int]bool{}
+	for _, l := range p.lines {
+		if !seen[l.class] {
+			seen[l.class] = true
+			name := ""
+			if len(p.pools) > 0 {
+				name = className(p, l.class)
+			}
+			list = append(list, Fleet{Disk: l.disk, CapacityTB: Terabytes(l.tb), DeviceClass: name})
+		}
+	}
+	return list
+}
+
+func className(p *plan, class int) string {
+	var names []string
+	for _, pool := range p.pools {
+		if !slices.Contains(names, pool.DeviceClass) {
+			names = append(names, pool.DeviceClass)
+		}
+	}
+	return names[class]
+}
+
+// digest is the SHA-256 of all that the answer depends on.
+func digest(s Scenario, in *inputs) (string, error) {
+	type pair struct {
+		ID string
+		E  Estimate
+	}
+	var list []pair
+	for i, id := range in.ids {
+		list = append(list, pair{id, in.list[i]})
+	}
+	slices.SortFunc(list, func(a, b pair) int { return strings.Compare(a.ID, b.ID) })
+	b, err := json.Marshal(struct {
+		Scenario Scenario
+		Inputs   []pair
+	}{s, list})
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(b)
+	return "sha256:" + hex.EncodeToString(sum[:]), nil
+}
+
+func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
