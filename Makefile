@@ -27,7 +27,7 @@ fuzz: ## each fuzz target for FUZZTIME (30s)
 	@set -e; for pkg in $$($(GO) list ./...); do \
 		for target in $$($(GO) test $$pkg -run '^$$' -list '^Fuzz' | grep '^Fuzz' || true); do \
 			echo "== $$pkg $$target"; \
-			$(GO) test $$pkg -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME); \
+			$(GO) test $$pkg -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x; \
 		done; done
 
 sim: ## a long crash simulation: make sim SEED=7 STEPS=5000
