@@ -21,6 +21,7 @@ type tx struct {
 	delta map[uint64]delta
 
 	bucketID map[string]bucketRow
+	held     map[string]int64 // bytes by bucket that objects gained, for the ledger
 
 	// find, when set, gives a stripe that is not in the catalog yet (recovery).
 	find func(id uint64) *stripe
@@ -236,8 +237,21 @@ func (t *tx) add(b bucketRow, r record, seq int64, c *current, at body) (Object,
 		meta = appendMeta(nil, r.Meta)
 	}
 	etag, extra := r.Attributes.row()
+	t.hold(b.id, r.Size)
 	return o, t.exec(`INSERT INTO objects (bucket, key, seq, size, modified, content_type, meta, etag, extra, layout, shared, parts, versioned)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, b.id, r.Key, seq, r.Size, r.Time, r.ContentType, meta, etag, extra, at.layout, at.shared, at.parts, o.Versioned)
+}
+
+// hold notes that the objects of a bucket got larger by n bytes.
+func (t *tx) hold(bucket, n int64) {
+	for name, b := range t.bucketID {
+		if b.id == bucket {
+			if t.held == nil {
+				t.held = map[string]int64{}
+			}
+			t.held[name] += n
+		}
+	}
 }
 
 // drop removes the row c of a key, if there is one, and its use of stripes.
@@ -245,9 +259,11 @@ func (t *tx) drop(bucket int64, key string, c *current) error {
 	if c == nil {
 		return nil
 	}
-	if err := t.exec(`DELETE FROM objects WHERE bucket = ? AND key = ? AND seq = ?`, bucket, key, c.seq); err != nil {
+	var size int64
+	if err := t.row(`DELETE FROM objects WHERE bucket = ? AND key = ? AND seq = ? RETURNING size`, []any{bucket, key, c.seq}, &size); err != nil {
 		return err
 	}
+	t.hold(bucket, -size)
 	if c.marker {
 		return nil
 	}

@@ -541,3 +541,22 @@ func (c *catalog) unchecked() ([]string, error) {
 func (t *tx) setUnchecked(names []string) error {
 	return t.setMeta("unchecked", []byte(strings.Join(names, "\n")))
 }
+
+// held returns the bytes of the objects of each bucket, all versions.
+func (c *catalog) held(ctx context.Context) (map[string]int64, error) {
+	rows, err := c.read.QueryContext(ctx, `SELECT b.name, sum(o.size) FROM objects o JOIN buckets b ON b.id = o.bucket GROUP BY b.id`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	held := map[string]int64{}
+	for rows.Next() {
+		var name string
+		var n int64
+		if err := rows.Scan(&name, &n); err != nil {
+			return nil, err
+		}
+		held[name] = n
+	}
+	return held, rows.Err()
+}

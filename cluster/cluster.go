@@ -81,6 +81,8 @@ type Options struct {
 	Deadline time.Duration
 	// Notify, when set, is told of things worth a line on stderr.
 	Notify func(format string, a ...any)
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
 	// Open, when set, opens the disks in place of directories (tests, simulation).
 	Open DiskOpener
 }
@@ -108,6 +110,9 @@ type Object struct {
 	Versioned bool `json:"versioned,omitempty"`     // it has a version id of its own
 	Marker    bool `json:"delete_marker,omitempty"` // a version that stands for a delete
 	Latest    bool `json:"-"`
+
+	// Energy is what a put used, with its part of the batch.
+	Energy *Spent `json:"energy,omitempty"`
 
 	// Missing is how many shards of the object's worst stripe the write could not place.
 	// Survives is how many further shards that stripe may lose.
@@ -148,6 +153,8 @@ type Reader interface {
 	Object() Object
 	// Degraded says what the bytes read so far needed in rebuilt shards.
 	Degraded() Degraded
+	// Energy is what the bytes read so far took.
+	Energy() Spent
 }
 
 // Degraded reports shards that a read found missing or bad and worked around.

@@ -27,6 +27,8 @@ type request struct {
 	tail    *buffer
 	dirty   map[placement.DiskID]bool
 
+	bill *bill // of what a large object used before the batch
+
 	sub  []request // further records that go with it
 	done chan result
 }
@@ -161,7 +163,8 @@ func (c *Cluster) tryCommit(batch []*request) ([]result, error) {
 	if err != nil {
 		return nil, err
 	}
-	packed := c.packBatch(batch)
+	bill := c.batchBill(batch)
+	packed := c.packBatch(batch, bill)
 	stripes := packed
 	dirty := map[placement.DiskID]bool{}
 	for _, r := range batch {
@@ -191,7 +194,7 @@ func (c *Cluster) tryCommit(batch []*request) ([]result, error) {
 			c.release(b)
 		}
 	}()
-	err = c.store(context.Background(), stripes, true, dirty, nil)
+	err = c.store(bill.on(context.Background()), stripes, true, dirty, nil)
 	if err == nil {
 		err = c.settle(batch, dirty)
 	}
@@ -204,6 +207,7 @@ func (c *Cluster) tryCommit(batch []*request) ([]result, error) {
 		return nil, err
 	}
 	c.committed.Store(seq)
+	bill.divide(batch, results)
 	c.commits.Add(1)
 	c.tried = false
 	for _, r := range batch {
@@ -291,13 +295,15 @@ func (c *Cluster) record(batch []*request, stripes []*buffer, records []record, 
 				results[i] = result{o, err}
 			}
 		}
-		return t.setNumber("sequence", seq)
+		return errors.Join(t.setNumber("sequence", seq), c.book.ride(c, t, seq))
 	})
 	if err != nil {
 		if n, e := c.catalog.number("sequence"); e != nil || n != seq {
+			c.book.kept(c, false)
 			return nil, err // rolled back
 		}
 	}
+	c.book.kept(c, true)
 	c.settings.forget(records)
 	by := map[uint64]*stripe{}
 	for _, b := range stripes {
@@ -332,7 +338,7 @@ func (c *Cluster) describe(o *Object, r *request, by map[uint64]*stripe) {
 
 // packBatch packs the bytes of the batch's requests into stripes, codes them, and
 // completes the requests' layouts.
-func (c *Cluster) packBatch(batch []*request) []*buffer {
+func (c *Cluster) packBatch(batch []*request, bill *bill) []*buffer {
 	var items []*request
 	var sizes []int
 	for _, r := range batch {
@@ -363,7 +369,7 @@ func (c *Cluster) packBatch(batch []*request) []*buffer {
 	}
 	code := c.code(scheme)
 	for _, b := range buffers {
-		if err := code.Encode(b.shards); err != nil {
+		if err := bill.coding(func() error { return code.Encode(b.shards) }); err != nil {
 			panic(fmt.Sprintf("encode a packed stripe: %v", err)) // its shape is ours
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -161,20 +162,21 @@ func writeFile(path string, p []byte) error {
 // Fail takes the disks of a domain (a disk, host, rack or site) out of service, as if they
 // were lost, until Restore. It returns their names.
 func Fail(dir, domain string) ([]string, error) {
-	return changeFaults(dir, domain, func(failed map[string]bool, name string) { failed[name] = true })
+	return changeFaults(dir, domain, true, time.Now())
 }
 
 // Restore puts the disks of a domain back into service. A disk whose directory is gone is
 // made anew, empty: `wattle repair` then fills it.
 func Restore(dir, domain string) ([]string, error) {
-	names, err := changeFaults(dir, domain, func(failed map[string]bool, name string) { delete(failed, name) })
+	names, err := changeFaults(dir, domain, false, time.Now())
 	if err != nil {
 		return nil, err
 	}
 	return names, replaceAbsent(dir, names)
 }
 
-func changeFaults(dir, domain string, change func(map[string]bool, string)) ([]string, error) {
+// changeFaults takes the disks of a domain out of service, or puts them back.
+func changeFaults(dir, domain string, fail bool, now time.Time) ([]string, error) {
 	cfg, err := readConfig(dir)
 	if err != nil {
 		return nil, err
@@ -191,10 +193,17 @@ func changeFaults(dir, domain string, change func(map[string]bool, string)) ([]s
 	eachDisk(cfg.Map, func(d placementDisk, _ *placement.Disk) {
 		if slices.Contains(ids, d.ID) {
 			names = append(names, d.path())
-			change(failed, d.path())
+			if fail {
+				failed[d.path()] = true
+			} else {
+				delete(failed, d.path())
+			}
 		}
 	})
-	return names, writeFaults(dir, failed)
+	if err := writeFaults(dir, failed); err != nil {
+		return nil, err
+	}
+	return names, noteFaults(dir, cfg, names, fail, now)
 }
 
 func readConfig(dir string) (config, error) {
@@ -255,6 +264,7 @@ func (c *Cluster) replace(names []string) error {
 		c.disks[id] = disk
 		delete(c.absent, id)
 		c.mu.Unlock()
+		c.tellBook()
 		c.notify("disk %s: its directory was gone; made anew, empty", d.path())
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/wattle-storage/wattle/disks"
+	"github.com/wattle-storage/wattle/energy"
 	"github.com/wattle-storage/wattle/placement"
 )
 
@@ -77,7 +78,8 @@ func (c *Cluster) Get(ctx context.Context, bucket, key string, o GetOptions) (Re
 	obj.Scheme = c.config.Scheme.String()
 	ctx, cancel := context.WithCancel(ctx)
 	parts := c.parts(layout, from, to)
-	return &reader{c: c, ctx: ctx, cancel: cancel, unpin: unpin, object: obj,
+	b := c.bill(energy.ForGet, energy.Share{Bucket: bucket, Weight: 1})
+	return &reader{c: c, bill: b, ctx: b.on(ctx), cancel: cancel, unpin: unpin, object: obj,
 		parts: parts, many: len(parts) > 1, bad: map[placement.DiskID]bool{}}, nil
 }
 
@@ -132,6 +134,7 @@ type reader struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	unpin  func()
+	bill   *bill
 	object Object
 
 	parts []part
@@ -158,6 +161,8 @@ type fetch struct {
 const readAhead = 2
 
 func (r *reader) Object() Object { return r.object }
+
+func (r *reader) Energy() Spent { return r.bill.spent() }
 
 func (r *reader) Degraded() Degraded {
 	r.mu.Lock()
@@ -547,7 +552,7 @@ func (c *Cluster) rebuild(ctx context.Context, s *stripe, want [][]byte, off, si
 		if !ok {
 			continue
 		}
-		if err := code.Rebuild(use, dst, size); err != nil {
+		if err := billOf(ctx).coding(func() error { return code.Rebuild(use, dst, size) }); err != nil {
 			return fmt.Errorf("stripe %x: %w", s.ID, err)
 		}
 		return nil

@@ -58,6 +58,8 @@ type Cluster struct {
 	submitting    atomic.Int64 // callers of submit
 	seen          sync.Map     // names of buckets that were there a moment ago
 	settings      settingsCache
+	book          book
+	clock         func() time.Time
 	requests      chan *request
 	closing       chan struct{}
 	committerDone chan struct{}
@@ -114,6 +116,9 @@ func prepare(dir string, o Options) (*Cluster, error) {
 	}
 	if c.notify == nil {
 		c.notify = func(string, ...any) {}
+	}
+	if c.clock = o.Now; c.clock == nil {
+		c.clock = time.Now
 	}
 	if c.opener == nil {
 		c.opener = directories{dir}
@@ -287,7 +292,7 @@ func (c *Cluster) begin(ctx context.Context) error {
 		}
 	}
 	slices.Sort(unchecked)
-	return c.catalog.update(ctx, func(t *tx) error {
+	return c.openBook(ctx, func(t *tx) error {
 		return errors.Join(t.setNumber("incarnation", uint64(c.incarnation)), t.setUnchecked(unchecked))
 	})
 }
@@ -341,8 +346,10 @@ func (c *Cluster) shut() error {
 		if !c.readOnly {
 			c.reapNow()
 			err = c.absorbDamage()
+			c.closeBook()
 		} else {
 			c.leaveNotes()
+			c.leaveLedgerNote()
 		}
 		err = errors.Join(err, c.catalog.close())
 	}

@@ -7,9 +7,9 @@ import (
 	"io"
 	"strings"
 	"sync"
-	"time"
 	"unicode/utf8"
 
+	"github.com/wattle-storage/wattle/energy"
 	"github.com/wattle-storage/wattle/placement"
 )
 
@@ -137,7 +137,7 @@ func (c *Cluster) Copy(ctx context.Context, fromBucket, fromKey, bucket, key str
 		ContentType: o.ContentType, Meta: o.Meta, Attributes: o.Attributes, IfAbsent: o.IfAbsent, IfSequence: o.IfSequence, IfMatch: o.IfMatch}})
 }
 
-func (c *Cluster) now() int64 { return time.Now().UnixNano() }
+func (c *Cluster) now() int64 { return c.clock().UnixNano() }
 
 // Put stores what r gives until EOF under a key, replacing what was there, and returns
 // when it is durable. When r fails, nothing is stored.
@@ -157,8 +157,8 @@ func (c *Cluster) Put(ctx context.Context, bucket, key string, r io.Reader, o Pu
 
 // stream stores what r gives as the bytes of rec.
 func (c *Cluster) stream(ctx context.Context, rec record, r io.Reader, o PutOptions) (Object, error) {
-	req := &request{rec: rec}
-	s := &stream{c: c, req: req, r: r, hint: o.Size}
+	req := &request{rec: rec, bill: c.bill(energy.ForPut, energy.Share{Bucket: rec.Bucket, Weight: 1})}
+	s := &stream{c: c, req: req, r: r, hint: o.Size, bill: req.bill}
 	defer s.close()
 	err := s.fill(ctx)
 	if err == nil && o.Finish != nil {
@@ -184,6 +184,7 @@ type stream struct {
 	req  *request
 	r    io.Reader
 	hint int64
+	bill *bill
 
 	head     []byte // reserved from the pool
 	reserved int64
@@ -306,9 +307,9 @@ func (s *stream) write(ctx context.Context, b *buffer) {
 	s.writers.Go(func() {
 		defer func() { <-s.slots }()
 		touched := map[placement.DiskID]bool{}
-		err := s.c.code(b.Scheme).Encode(b.shards)
+		err := s.bill.coding(func() error { return s.c.code(b.Scheme).Encode(b.shards) })
 		if err == nil {
-			err = s.c.store(ctx, []*buffer{b}, false, nil, touched)
+			err = s.c.store(s.bill.on(ctx), []*buffer{b}, false, nil, touched)
 		}
 		s.c.release(b)
 		s.mu.Lock()
@@ -337,7 +338,7 @@ func (s *stream) finish(packed bool) error {
 		if packed {
 			s.write(context.Background(), last)
 		} else {
-			if err := s.c.code(last.Scheme).Encode(last.shards); err != nil {
+			if err := s.bill.coding(func() error { return s.c.code(last.Scheme).Encode(last.shards) }); err != nil {
 				return err
 			}
 			s.req.tail = last

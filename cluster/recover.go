@@ -243,6 +243,9 @@ func (r *recovery) replace(ctx context.Context, dir string, rep *RecoverReport) 
 		err = r.assess(ctx, cat, rep)
 	}
 	if err == nil {
+		err = carryLedger(ctx, filepath.Join(dir, "catalog.db"), cat)
+	}
+	if err == nil {
 		_, err = cat.writes.conn.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`)
 	}
 	if err = errors.Join(err, cat.close()); err != nil {

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/wattle-storage/wattle/disks"
+	"github.com/wattle-storage/wattle/energy"
 	"github.com/wattle-storage/wattle/placement"
 )
 
@@ -78,6 +79,7 @@ func (c *Cluster) RepairWith(ctx context.Context, o RepairOptions) (RepairReport
 		o.Parallel = repairParallel
 	}
 	start := time.Now()
+	ctx = c.bill(energy.ForRepair).on(ctx)
 	r := &repair{c: c, o: o, pace: &pace{rate: o.Rate}, lost: map[uint64]bool{}}
 	err := r.run(ctx)
 	if err == nil && len(r.lost) > 0 {
@@ -411,7 +413,7 @@ func (r *repair) rebuild(ctx context.Context, p patient, away bool) (*buffer, er
 		for _, i := range reads {
 			only[i] = use[i]
 		}
-		return b, code.Rebuild(only, dst, int(p.longest()))
+		return b, billOf(ctx).coding(func() error { return code.Rebuild(only, dst, int(p.longest())) })
 	}
 }
 

@@ -146,6 +146,7 @@ func (c *Cluster) Scrub(ctx context.Context, o ScrubOptions) (ScrubReport, error
 	if o.Parity == 0 {
 		o.Parity = defaultSample
 	}
+	ctx = c.bill(energy.ForScrub).on(ctx)
 	s := newScrubber(c, o, st)
 	s.keep = true
 	err = s.disks(ctx)

@@ -73,7 +73,7 @@ func (d *Segments) Segments() ([]SegmentInfo, error) {
 
 // Check verifies the shards of a segment.
 func (d *Segments) Check(ctx context.Context, segment uint32, pace func(n int) error, yield func(Checked) error) error {
-	entries, err := d.present(segment)
+	entries, err := d.present(ctx, segment)
 	if err != nil || len(entries) == 0 {
 		return err
 	}
@@ -98,7 +98,7 @@ func (d *Segments) Check(ctx context.Context, segment uint32, pace func(n int) e
 		if cap(window) < size {
 			window = make([]byte, max(size, checkWindow))
 		}
-		if err := d.checkRun(s, entries[:n], window[:size], yield); err != nil {
+		if err := d.checkRun(ctx, s, entries[:n], window[:size], yield); err != nil {
 			return err
 		}
 		entries = entries[n:]
@@ -118,8 +118,8 @@ func run(entries []Entry) (n, size int) {
 
 // checkRun reads shards that lie end to end at once. When that fails each is read by itself,
 // so that one bad sector does not condemn its neighbours.
-func (d *Segments) checkRun(s *segment, entries []Entry, window []byte, yield func(Checked) error) error {
-	err := d.readv(s, [][]byte{window}, int64(entries[0].Offset), len(window))
+func (d *Segments) checkRun(ctx context.Context, s *segment, entries []Entry, window []byte, yield func(Checked) error) error {
+	err := d.readv(ctx, s, [][]byte{window}, int64(entries[0].Offset), len(window))
 	at := 0
 	for _, e := range entries {
 		p := window[at : at+int(e.Length)]
@@ -127,7 +127,7 @@ func (d *Segments) checkRun(s *segment, entries []Entry, window []byte, yield fu
 		c := Checked{Entry: e}
 		one := err
 		if err != nil && len(entries) > 1 {
-			one = d.readv(s, [][]byte{p}, int64(e.Offset), len(p))
+			one = d.readv(ctx, s, [][]byte{p}, int64(e.Offset), len(p))
 		}
 		if one != nil {
 			c.Data, c.Journal = one, one

@@ -19,7 +19,7 @@ func (d *Segments) Scan(ctx context.Context, yield func(Entry) error) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		entries, err := d.present(n)
+		entries, err := d.present(ctx, n)
 		if err != nil {
 			return err
 		}
@@ -34,7 +34,7 @@ func (d *Segments) Scan(ctx context.Context, yield func(Entry) error) error {
 
 // present lists the shards of a segment that were not freed. A segment that is gone or
 // whose header is damaged holds none.
-func (d *Segments) present(n uint32) ([]Entry, error) {
+func (d *Segments) present(ctx context.Context, n uint32) ([]Entry, error) {
 	s, err := d.acquire(n)
 	if errors.Is(err, ErrGone) || errors.Is(err, ErrCorrupt) {
 		return nil, nil
@@ -47,7 +47,7 @@ func (d *Segments) present(n uint32) ([]Entry, error) {
 	known, open := slices.Clone(s.entries), d.active == s
 	d.mu.Unlock()
 	if !open {
-		if known, _, _, err = d.index(s); err != nil {
+		if known, _, _, err = d.index(ctx, s); err != nil {
 			return nil, err
 		}
 	}
@@ -59,21 +59,21 @@ func (d *Segments) present(n uint32) ([]Entry, error) {
 
 // index lists the shards of a segment from its footer, or, when it has none that verifies,
 // from their headers. end is where the next shard may go.
-func (d *Segments) index(s *segment) (entries []Entry, end int64, sealed bool, err error) {
+func (d *Segments) index(ctx context.Context, s *segment) (entries []Entry, end int64, sealed bool, err error) {
 	size, err := s.f.size()
 	if err != nil {
 		return nil, 0, false, fmt.Errorf("segment %d: %w", s.number, err)
 	}
-	if entries, ok := d.footer(s, size); ok {
+	if entries, ok := d.footer(ctx, s, size); ok {
 		return entries, size, true, nil
 	}
-	entries, end, err = d.walk(s, size)
+	entries, end, err = d.walk(ctx, s, size)
 	return entries, end, false, err
 }
 
-func (d *Segments) footer(s *segment, size int64) ([]Entry, bool) {
+func (d *Segments) footer(ctx context.Context, s *segment, size int64) ([]Entry, bool) {
 	var trailer [trailerSize]byte
-	if size < segmentHeader+trailerSize || d.readv(s, [][]byte{trailer[:]}, size-trailerSize, trailerSize) != nil {
+	if size < segmentHeader+trailerSize || d.readv(ctx, s, [][]byte{trailer[:]}, size-trailerSize, trailerSize) != nil {
 		return nil, false
 	}
 	n, bytes, ok := parseTrailer(trailer[:], s.generation, size-trailerSize-segmentHeader)
@@ -81,7 +81,7 @@ func (d *Segments) footer(s *segment, size int64) ([]Entry, bool) {
 		return nil, false
 	}
 	p := make([]byte, int(bytes)+trailerSize)
-	if d.readv(s, [][]byte{p}, size-int64(len(p)), len(p)) != nil {
+	if d.readv(ctx, s, [][]byte{p}, size-int64(len(p)), len(p)) != nil {
 		return nil, false
 	}
 	return parseFooter(p, s.generation, s.number, n)
@@ -89,12 +89,12 @@ func (d *Segments) footer(s *segment, size int64) ([]Entry, bool) {
 
 // walk goes from header to header. After one that does not verify it looks for the next at
 // every aligned offset; holes are skipped.
-func (d *Segments) walk(s *segment, size int64) ([]Entry, int64, error) {
+func (d *Segments) walk(ctx context.Context, s *segment, size int64) ([]Entry, int64, error) {
 	var entries []Entry
 	end := int64(segmentHeader)
 	window := make([]byte, 256<<10)
 	for at := int64(segmentHeader); at+int64(HeaderSize(0)) <= size; {
-		e, err := d.header(s, uint32(at))
+		e, err := d.header(ctx, s, uint32(at))
 		if err == nil && at+int64(e.Length) <= size {
 			entries = append(entries, e)
 			at += int64(e.Length)
@@ -107,17 +107,17 @@ func (d *Segments) walk(s *segment, size int64) ([]Entry, int64, error) {
 		if err == nil { // torn: what it claims is never given to another shard
 			end = max(end, at+int64(e.Length))
 		}
-		at = d.resync(s, at+alignment, size, window)
+		at = d.resync(ctx, s, at+alignment, size, window)
 	}
 	// Whatever stands behind the last shard is stepped over, never written to.
 	return entries, max(end, (size+alignment-1)/alignment*alignment), nil
 }
 
 // resync returns the next offset from at on that may hold a header.
-func (d *Segments) resync(s *segment, at, size int64, window []byte) int64 {
+func (d *Segments) resync(ctx context.Context, s *segment, at, size int64, window []byte) int64 {
 	for at < size {
 		p := window[:min(int64(len(window)), size-at)]
-		if d.readv(s, [][]byte{p}, at, len(p)) != nil {
+		if d.readv(ctx, s, [][]byte{p}, at, len(p)) != nil {
 			return size
 		}
 		for i := 0; i+4 <= len(p); i += alignment {
@@ -145,7 +145,7 @@ func (d *Segments) Newest(ctx context.Context) (Header, bool, error) {
 		known, open := s.entries, d.active == s
 		d.mu.Unlock()
 		if !open {
-			known, _, _, err = d.index(s)
+			known, _, _, err = d.index(ctx, s)
 		}
 		d.release(s)
 		if err != nil {
@@ -202,14 +202,14 @@ func (d *Segments) Free(ctx context.Context, list []Address, keepJournal bool) e
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := d.freeIn(n, list, keepJournal); err != nil && !errors.Is(err, ErrGone) {
+		if err := d.freeIn(ctx, n, list, keepJournal); err != nil && !errors.Is(err, ErrGone) {
 			return err
 		}
 	}
 	return nil
 }
 
-func (d *Segments) freeIn(n uint32, list []Address, keepJournal bool) error {
+func (d *Segments) freeIn(ctx context.Context, n uint32, list []Address, keepJournal bool) error {
 	s, err := d.acquire(n)
 	if err != nil {
 		return err
@@ -220,14 +220,14 @@ func (d *Segments) freeIn(n uint32, list []Address, keepJournal bool) error {
 	s.recount = false
 	d.mu.Unlock()
 	if s.holes == nil || stale {
-		if s.holes, err = d.findHoles(s); err != nil {
+		if s.holes, err = d.findHoles(ctx, s); err != nil {
 			return err
 		}
 	}
 	slices.SortFunc(list, func(a, b Address) int { return int(int64(a.Offset) - int64(b.Offset)) })
 	punch := map[int64]int64{}
 	for _, a := range list {
-		e, err := d.header(s, a.Offset)
+		e, err := d.header(ctx, s, a.Offset)
 		if errors.Is(err, ErrGone) {
 			continue
 		}
@@ -262,8 +262,8 @@ func (d *Segments) freeIn(n uint32, list []Address, keepJournal bool) error {
 }
 
 // findHoles works out what was freed before this process.
-func (d *Segments) findHoles(s *segment) (*holes, error) {
-	entries, err := d.present(s.number)
+func (d *Segments) findHoles(ctx context.Context, s *segment) (*holes, error) {
+	entries, err := d.present(ctx, s.number)
 	if err != nil {
 		return nil, err
 	}
@@ -339,7 +339,7 @@ func (d *Segments) Corrupt(a Address, bits int, rng *rand.Rand) error {
 		return err
 	}
 	defer d.release(s)
-	e, err := d.header(s, a.Offset)
+	e, err := d.header(context.Background(), s, a.Offset)
 	if err != nil {
 		return err
 	}

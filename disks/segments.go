@@ -51,6 +51,8 @@ type Segments struct {
 	syncing sync.Mutex
 	freeing sync.Mutex
 
+	number atomic.Int32 // of the identity, for count
+
 	reads, writes, syncs, bytesRead, bytesWritten atomic.Int64
 }
 
@@ -146,6 +148,7 @@ func (d *Segments) open() error {
 	case d.id.Format > identityFormat:
 		return fmt.Errorf("identity file of format %d: %w", d.id.Format, ErrVersion)
 	}
+	d.number.Store(d.id.Number)
 	if err := d.discover(); err != nil {
 		return err
 	}
@@ -205,7 +208,7 @@ func (d *Segments) resume() error {
 	if err != nil {
 		return nil //nolint:nilerr // it stays as it is; the next append opens another
 	}
-	entries, end, sealed, err := d.index(s)
+	entries, end, sealed, err := d.index(context.Background(), s)
 	if err != nil || sealed {
 		d.release(s)
 		return err
@@ -285,6 +288,7 @@ func (d *Segments) SetIdentity(id Identity) error {
 	}
 	d.mu.Lock()
 	d.id = id
+	d.number.Store(id.Number)
 	d.mu.Unlock()
 	return d.fs.syncDir()
 }
@@ -406,7 +410,7 @@ func (d *Segments) Append(ctx context.Context, shards []Shard, o AppendOptions) 
 	}
 	places := make([]Address, 0, len(shards))
 	for len(shards) > 0 {
-		n, err := d.appendSome(shards, &places)
+		n, err := d.appendSome(ctx, shards, &places)
 		if err != nil {
 			return nil, err
 		}
@@ -416,9 +420,9 @@ func (d *Segments) Append(ctx context.Context, shards []Shard, o AppendOptions) 
 }
 
 // appendSome appends as many shards as go into one segment, at least one; d.mu is held.
-func (d *Segments) appendSome(shards []Shard, places *[]Address) (int, error) {
+func (d *Segments) appendSome(ctx context.Context, shards []Shard, places *[]Address) (int, error) {
 	first := shardSize(int(shards[0].K), uint32(len(shards[0].Data)), uint32(len(shards[0].Journal)))
-	if err := d.roll(first); err != nil {
+	if err := d.roll(ctx, first); err != nil {
 		return 0, err
 	}
 	s := d.active
@@ -440,8 +444,7 @@ func (d *Segments) appendSome(shards []Shard, places *[]Address) (int, error) {
 		n++
 	}
 	d.iovs = iov
-	d.writes.Add(1)
-	d.bytesWritten.Add(at - s.end)
+	d.count(ctx, Counters{Writes: 1, BytesWritten: at - s.end})
 	if err := s.f.writev(iov, s.end); err != nil {
 		d.breakSegment(s)
 		return 0, fmt.Errorf("segment %d: write: %w", s.number, err)
@@ -496,12 +499,12 @@ func (d *Segments) lay(iov [][]byte, s *segment, at uint32, size int64, sh Shard
 func (d *Segments) limit(n uint32) int64 { return min(lastSegment, int64(firstSegment)<<min(n-1, 6)) }
 
 // roll makes sure that the active segment takes size more bytes; d.mu is held.
-func (d *Segments) roll(size int64) error {
+func (d *Segments) roll(ctx context.Context, size int64) error {
 	if s := d.active; s != nil {
 		if s.end == segmentHeader || s.end+size <= d.limit(s.number) {
 			return nil
 		}
-		if err := d.seal(s); err != nil {
+		if err := d.seal(ctx, s); err != nil {
 			return err
 		}
 	}
@@ -509,10 +512,9 @@ func (d *Segments) roll(size int64) error {
 }
 
 // seal writes the footer of a full segment; d.mu is held.
-func (d *Segments) seal(s *segment) error {
+func (d *Segments) seal(ctx context.Context, s *segment) error {
 	footer := appendFooter(nil, s.generation, s.entries)
-	d.writes.Add(1)
-	d.bytesWritten.Add(int64(len(footer)))
+	d.count(ctx, Counters{Writes: 1, BytesWritten: int64(len(footer))})
 	if err := s.f.writev([][]byte{footer}, s.end); err != nil {
 		d.breakSegment(s)
 		return fmt.Errorf("segment %d: write footer: %w", s.number, err)
@@ -590,7 +592,7 @@ func (d *Segments) Sync(ctx context.Context) error {
 	slices.SortFunc(dirty, func(a, b *segment) int { return int(a.number) - int(b.number) })
 	var failed error
 	for _, s := range dirty {
-		d.syncs.Add(1)
+		d.count(ctx, Counters{Syncs: 1})
 		if err := files[s].sync(); err != nil && failed == nil {
 			failed = fmt.Errorf("segment %d: sync: %w", s.number, err)
 		}
@@ -630,7 +632,7 @@ func (d *Segments) Harden(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		d.syncs.Add(1)
+		d.count(ctx, Counters{Syncs: 1})
 		err = s.f.sync()
 		d.release(s)
 		if err != nil {
@@ -679,7 +681,7 @@ func (d *Segments) Read(ctx context.Context, r Ref, off int, dst []byte) error {
 		n += len(p) + sumSize
 	}
 	at := int64(r.Offset) + int64(HeaderSize(int(r.K))) + int64(first)*(blockSize+sumSize)
-	if err := d.readv(s, iov, at, n); err != nil {
+	if err := d.readv(ctx, s, iov, at, n); err != nil {
 		return err
 	}
 	for i, p := range blocks {
@@ -718,7 +720,7 @@ func (d *Segments) ReadRaw(ctx context.Context, r Ref, off int, dst []byte) erro
 		}
 	}
 	at := int64(r.Offset) + int64(HeaderSize(int(r.K))) + int64(off) + int64(off/blockSize)*sumSize
-	return d.readv(s, iov, at, n)
+	return d.readv(ctx, s, iov, at, n)
 }
 
 func (d *Segments) check(ctx context.Context, r Ref, off, n int) error {
@@ -728,9 +730,8 @@ func (d *Segments) check(ctx context.Context, r Ref, off, n int) error {
 	return ctx.Err()
 }
 
-func (d *Segments) readv(s *segment, iov [][]byte, at int64, n int) error {
-	d.reads.Add(1)
-	d.bytesRead.Add(int64(n))
+func (d *Segments) readv(ctx context.Context, s *segment, iov [][]byte, at int64, n int) error {
+	d.count(ctx, Counters{Reads: 1, BytesRead: int64(n)})
 	err := s.f.readv(iov, at)
 	if errors.Is(err, errShort) {
 		err = fmt.Errorf("%w: %w", ErrCorrupt, err)
@@ -742,16 +743,16 @@ func (d *Segments) readv(s *segment, iov [][]byte, at int64, n int) error {
 }
 
 // header reads and verifies the header of a shard.
-func (d *Segments) header(s *segment, offset uint32) (Entry, error) {
+func (d *Segments) header(ctx context.Context, s *segment, offset uint32) (Entry, error) {
 	p := make([]byte, fixedHeader)
-	if err := d.readv(s, [][]byte{p}, int64(offset), len(p)); err != nil {
+	if err := d.readv(ctx, s, [][]byte{p}, int64(offset), len(p)); err != nil {
 		return Entry{}, err
 	}
 	if le.Uint32(p) != shardMagic {
 		return Entry{}, ErrGone
 	}
 	rest := make([]byte, HeaderSize(int(p[7]))-fixedHeader)
-	if err := d.readv(s, [][]byte{rest}, int64(offset)+fixedHeader, len(rest)); err != nil {
+	if err := d.readv(ctx, s, [][]byte{rest}, int64(offset)+fixedHeader, len(rest)); err != nil {
 		return Entry{}, err
 	}
 	h, size, journal, err := parseHeader(append(p, rest...), s.generation, offset)
@@ -768,7 +769,7 @@ func (d *Segments) ReadShard(ctx context.Context, a Address) (Shard, error) {
 	if err != nil {
 		return Shard{}, err
 	}
-	e, err := d.header(s, a.Offset)
+	e, err := d.header(ctx, s, a.Offset)
 	d.release(s)
 	if err != nil {
 		return Shard{}, err
@@ -788,7 +789,7 @@ func (d *Segments) ReadJournal(ctx context.Context, a Address) (Header, []byte, 
 		return Header{}, nil, err
 	}
 	defer d.release(s)
-	e, err := d.header(s, a.Offset)
+	e, err := d.header(ctx, s, a.Offset)
 	if err != nil {
 		return Header{}, nil, fmt.Errorf("segment %d, offset %d: %w", a.Segment, a.Offset, err)
 	}
@@ -796,7 +797,7 @@ func (d *Segments) ReadJournal(ctx context.Context, a Address) (Header, []byte, 
 		return e.Header, nil, nil
 	}
 	p := make([]byte, e.JournalSize+sumSize)
-	if err := d.readv(s, [][]byte{p}, int64(a.Offset)+int64(HeaderSize(int(e.K)))+stored(e.Size), len(p)); err != nil {
+	if err := d.readv(ctx, s, [][]byte{p}, int64(a.Offset)+int64(HeaderSize(int(e.K)))+stored(e.Size), len(p)); err != nil {
 		return Header{}, nil, err
 	}
 	j := p[:e.JournalSize]
