@@ -65,7 +65,7 @@ func vectored(fd int, p [][]byte, off int64, call func(int, [][]byte, int64) (in
 	return nil
 }
 
-func (o osFile) sync() error { return spaceError(o.hold(unix.Fdatasync)) }
+func (o osFile) sync() error { return spaceError(o.hold(datasync)) }
 
 func (o osFile) punch(off, n int64) error {
 	err := o.hold(func(fd int) error {
