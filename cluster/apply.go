@@ -19,6 +19,7 @@ type tx struct {
 	seq   uint64
 	fresh map[uint64]*stripe
 	delta map[uint64]delta
+	dying bool // a stripe may have lost its last use
 
 	bucketID map[string]bucketRow
 	held     map[string]int64 // bytes by bucket that objects gained, for the ledger
@@ -358,6 +359,7 @@ func (t *tx) use(layout []extent, sign int64) error {
 		e.stripes(k, func(id uint64, n int64) {
 			d := t.delta[id]
 			t.delta[id] = delta{d.refs + sign, d.live + sign*n}
+			t.dying = t.dying || sign < 0
 			if t.find != nil && t.fresh[id] == nil {
 				if s := t.find(id); s != nil {
 					t.fresh[id] = s
@@ -413,6 +415,7 @@ func (t *tx) insertStripe(s *stripe) error {
 		dead = int64(t.seq)
 	}
 	empty := s.longest() == 0 // only a journal: there is nothing to free
+	t.dying = t.dying || s.Refs == 0 && !empty
 	return t.exec(`INSERT INTO stripes (id, refs, live, seq, journal, missing, dead_since, freed, info) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (id) DO UPDATE SET refs = refs + excluded.refs, live = live + excluded.live`,
 		int64(s.ID), s.Refs, s.Live, int64(s.Seq), s.Journal, s.missing(), dead, empty, s.appendInfo(nil))

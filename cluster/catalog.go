@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
@@ -61,7 +62,8 @@ type catalog struct {
 
 	object, stripe, bucketID *sql.Stmt // of read
 	writes                   statements
-	updating                 sync.Mutex // one change at a time
+	updating                 sync.Mutex  // one change at a time
+	dying                    atomic.Bool // a stripe lost its last use since the dead were last looked for
 
 	watch func() error // of tests: asked before every commit, which it may fail
 }
@@ -187,6 +189,7 @@ func dialCatalog(path string, how access) (*catalog, error) {
 			return nil, errors.Join(fmt.Errorf("catalog: %w", err), c.close())
 		}
 		c.writes = statements{conn, map[string]*sql.Stmt{}}
+		c.dying.Store(true)
 	}
 	return c, nil
 }
@@ -481,6 +484,9 @@ func (c *catalog) update(ctx context.Context, f func(*tx) error) error {
 	}
 	if err := s.Commit(); err != nil {
 		return fmt.Errorf("catalog: %w", catalogError(err))
+	}
+	if t.dying {
+		c.dying.Store(true)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/wattle-storage/wattle/placement"
@@ -194,13 +195,18 @@ func (c *Cluster) tryCommit(batch []*request) ([]result, error) {
 			c.release(b)
 		}
 	}()
-	err = c.store(bill.on(context.Background()), stripes, true, dirty, nil)
-	if err == nil {
-		err = c.settle(batch, dirty)
-	}
-	var results []result
-	if err == nil {
-		results, err = c.record(batch, stripes, records, seq)
+	ended := make(chan error, 1)
+	go func() {
+		err := c.store(bill.on(context.Background()), stripes, true, dirty, nil)
+		if err == nil {
+			err = c.settle(batch, dirty)
+		}
+		ended <- err
+	}()
+	stored := sync.OnceValue(func() error { return <-ended })
+	results, err := c.record(batch, stripes, records, seq, stored)
+	if e := stored(); e != nil {
+		err = e // record may have ended before it came to ask
 	}
 	if err != nil {
 		c.abort(stripes, carrier)
@@ -267,14 +273,10 @@ func (c *Cluster) settle(batch []*request, synced map[placement.DiskID]bool) err
 	return nil
 }
 
-// record commits the catalog's part of a batch.
-func (c *Cluster) record(batch []*request, stripes []*buffer, records []record, seq uint64) ([]result, error) {
+// record commits the catalog's part of a batch. The changes are made while the disks still
+// sync, and committed only after stored has told that all is on them.
+func (c *Cluster) record(batch []*request, stripes []*buffer, records []record, seq uint64, stored func() error) ([]result, error) {
 	results := make([]result, len(batch))
-	if c.beforeCommit != nil {
-		if err := c.beforeCommit(); err != nil {
-			return nil, err
-		}
-	}
 	err := c.catalog.update(context.Background(), func(t *tx) error {
 		t.seq = seq
 		for _, b := range stripes {
@@ -295,7 +297,18 @@ func (c *Cluster) record(batch []*request, stripes []*buffer, records []record, 
 				results[i] = result{o, err}
 			}
 		}
-		return errors.Join(t.setNumber("sequence", seq), c.book.ride(c, t, seq))
+		if err := t.setNumber("sequence", seq); err != nil {
+			return err
+		}
+		if err := stored(); err != nil {
+			return err
+		}
+		if c.beforeCommit != nil {
+			if err := c.beforeCommit(); err != nil {
+				return err
+			}
+		}
+		return c.book.ride(c, t, seq)
 	})
 	if err != nil {
 		if n, e := c.catalog.number("sequence"); e != nil || n != seq {

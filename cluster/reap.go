@@ -72,7 +72,14 @@ func (c *Cluster) reapNow() {
 // reapSome frees up to limit stripes: their shards together, then their rows. The journal
 // of a stripe stays, since recovery replays it.
 func (c *Cluster) reapSome(limit int) error {
-	list, err := c.catalog.dead(context.Background(), c.pinned()+1, limit)
+	if !c.catalog.dying.Swap(false) {
+		return nil
+	}
+	committed, pinned := c.committed.Load(), c.pinned()
+	list, err := c.catalog.dead(context.Background(), pinned+1, limit)
+	if err != nil || pinned < committed || len(list) > 0 { // there may be more, now or later
+		c.catalog.dying.Store(true)
+	}
 	if err != nil || len(list) == 0 {
 		return err
 	}
