@@ -79,6 +79,9 @@ func (p Profile) scaled(own Estimate, from State, name string, to State) Basis {
 }
 
 func (p Profile) published(w float64) Estimate {
+	if p.Band > 0 {
+		return Around(w, p.Band, "W", Model, p.SourceID)
+	}
 	switch p.Status {
 	case Claim:
 		return Point(w, "W", Claim, p.SourceID)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -155,4 +156,27 @@ func ExampleProfile_Estimate() {
 	// Output:
 	// 5.300 (4.770–5.830) W · datasheet
 	// model · hgst-he6-6tb/idle by class/helium/standby:idle
+}
+
+func TestClassProfiles(t *testing.T) {
+	for _, id := range []string{"class-air", "class-helium", "class-smr", "class-hdd", "class-ssd"} {
+		p, err := Lookup(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := p.Estimate(Idle)
+		if e.Status != Model || !(0 < e.Low && e.Low < e.Typical && e.Typical < e.High) {
+			t.Errorf("%s idle: %v %s", id, e, e.Status)
+		}
+	}
+	for _, p := range Profiles() {
+		if strings.HasPrefix(p.ID, "class-") {
+			t.Errorf("%s is listed among the verified", p.ID)
+		}
+	}
+	p, _ := Lookup("hgst-he10-10tb")
+	p.Band = 0.2
+	if e := p.Estimate(Idle); e.Status != Model || e.Low != 4 || e.High != 6 {
+		t.Errorf("with a band of a fifth: %v %s", e, e.Status)
+	}
 }

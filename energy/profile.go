@@ -48,7 +48,8 @@ type Profile struct {
 	SourceYear    int     `yaml:"source_year" json:"source_year,omitempty"`
 	Source        string  `yaml:"-" json:"source"`
 	Verified      bool    `yaml:"verified" json:"verified"`
-	Status        Status  `yaml:"-" json:"status"` // datasheet, claim, recalled, or input
+	Band          float64 `yaml:"band" json:"band,omitempty"` // half the width of its watts over them, when they are of a drive like it; 0: by status
+	Status        Status  `yaml:"-" json:"status"`            // datasheet, claim, recalled, or input
 	Note          string  `yaml:"note" json:"note,omitempty"`
 }
 
@@ -127,6 +128,14 @@ func articleDrive(id, technology string, w float64) Profile {
 	}
 }
 
+// classes stand for any drive of a technology: profiles without figures of their own, whose
+// watts are those of the verified drives of the class, with their extremes. "hdd" is any disk.
+var classes = []Profile{anyDrive("air", "hdd"), anyDrive("helium", "hdd"), anyDrive("smr", "hdd"), anyDrive("hdd", "hdd"), anyDrive("ssd", "ssd")}
+
+func anyDrive(technology, kind string) Profile {
+	return Profile{ID: "class-" + technology, Kind: kind, Model: "any drive of the class", Technology: technology, Status: Model, SourceID: "class", Source: "verified drives of the class"}
+}
+
 // figures is the form of the embedded file and of a user's.
 type figures struct {
 	Sources map[string]struct {
@@ -160,7 +169,7 @@ var load = sync.OnceValue(func() map[string]Profile {
 		panic(fmt.Sprintf("embedded drive figures: %v", err)) // a test reads them
 	}
 	all := map[string]Profile{}
-	for _, p := range append(slices.Clone(article), file.profiles(Datasheet)...) {
+	for _, p := range slices.Concat(article, classes, file.profiles(Datasheet)) {
 		all[p.ID] = p
 	}
 	return all
@@ -178,8 +187,9 @@ func Profiles() []Profile {
 	return list
 }
 
-// Lookup returns a profile by id, a recalled one too (see Warning). "helium-5w@8TB" is
-// helium-5w with a capacity of 8 TB.
+// Lookup returns a profile by id, a recalled one too (see Warning), and class-air,
+// class-helium, class-smr, class-hdd and class-ssd for drives of which no more is known.
+// "helium-5w@8TB" is helium-5w with a capacity of 8 TB.
 func Lookup(name string) (Profile, error) { return Find(nil, name) }
 
 // Find is Lookup in a user's own profiles, then in the embedded ones.

@@ -151,3 +151,24 @@ func TestGridAndPSU(t *testing.T) {
 func near(got, want, part float64) bool {
 	return got == want || got/want-1 < part && got/want-1 > -part
 }
+
+func TestAside(t *testing.T) {
+	s := Scenario{Pools: []Pool{{Scheme: "replica:3", StoredTB: 100}}, Fleet: []Fleet{{Disk: "hgst-he12-12tb", Count: 36}}}
+	plain, err := Run(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Fleet = append(s.Fleet, Fleet{Disk: "solidigm-p5316-15tb", Count: 4, Aside: true})
+	aside, err := Run(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := plain.Baseline, aside.Baseline
+	if a.RawTB != b.RawTB || a.Fill != b.Fill || b.Drives != a.Drives+4 || b.Watts.Typical <= a.Watts.Typical {
+		t.Errorf("raw %g and %g TB, %g and %g drives, %g and %g W", a.RawTB, b.RawTB, a.Drives, b.Drives, a.Watts.Typical, b.Watts.Typical)
+	}
+	s.Fleet[1].Count = 0
+	if _, err := Run(s); err == nil || !strings.Contains(err.Error(), "need a count") {
+		t.Errorf("without count: %v", err)
+	}
+}

@@ -68,6 +68,7 @@ type line struct {
 	tb        float64
 	count     float64 // as given, or -1
 	owned     bool
+	aside     bool // holds no pool's terabytes
 	age       float64
 	watts     [lineStates]product
 	iops, mbs int
@@ -359,10 +360,15 @@ func (m *model) lineOf(p *plan, f Fleet) (line, error) {
 	if f.Count == 0 {
 		l.count = -1
 	}
-	if l.tb <= 0 {
+	if f.Aside {
+		l.aside, l.tb = true, 0
+		p.classes = append(p.classes, class{}) // one that nothing is asked of
+	} else if l.tb <= 0 {
 		return l, fmt.Errorf("%s has no capacity of its own: write it as %s@8TB", f.Disk, f.Disk)
 	}
-	if l.class, err = m.classOf(f, d); err != nil {
+	if l.aside {
+		l.class = len(p.classes) - 1
+	} else if l.class, err = m.classOf(f, d); err != nil {
 		return l, err
 	}
 	p.idle = idleState(m.s.Workload.IdleState)

@@ -211,12 +211,15 @@ func deref(f *float64) float64 {
 	return *f
 }
 
-// openFleet is a plan's drives with as many of the first kind of each class as it takes.
+// openFleet is a plan's drives with as many of the first kind of each class as it takes, and
+// those aside.
 func openFleet(p *plan) []Fleet {
 	var list []Fleet
 	seen := map[int]bool{}
 	for _, l := range p.lines {
-		if !seen[l.class] {
+		if l.aside {
+			list = append(list, Fleet{Disk: l.disk, Count: int(l.count), Aside: true})
+		} else if !seen[l.class] {
 			seen[l.class] = true
 			name := ""
 			if len(p.pools) > 0 {

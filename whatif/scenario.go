@@ -58,6 +58,7 @@ type Fleet struct {
 	AgeYears    float64   `yaml:"age_years,omitempty" json:"age_years,omitempty" doc:"age of owned drives"`
 	DeviceClass string    `yaml:"device_class,omitempty" json:"device_class,omitempty" doc:"class that pools name; the profile's kind when absent"`
 	Site        string    `yaml:"site,omitempty" json:"site,omitempty" doc:"site that they stand in; spread over all when absent"`
+	Aside       bool      `yaml:"aside,omitempty" json:"aside,omitempty" doc:"drives that draw watts and hold no pool's terabytes: databases, journals, caches"`
 }
 
 // A Site is a place with its own air and grid.

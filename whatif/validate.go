@@ -145,7 +145,14 @@ func (c *check) pools(field string, list []Pool) {
 func (c *check) fleet(field string, list []Fleet) {
 	for i, d := range list {
 		f := fmt.Sprintf("%s[%d]", field, i)
-		c.sized(f+".disk", d.Disk, d.CapacityTB)
+		if d.Aside {
+			c.disk(f+".disk", d.Disk)
+		} else {
+			c.sized(f+".disk", d.Disk, d.CapacityTB)
+		}
+		if d.Aside && d.Count == 0 {
+			c.wrong(f+".count", "drives aside need a count: no terabytes say how many")
+		}
 		if d.Count < 0 || d.Count > 1e8 {
 			c.wrong(f+".count", "%d: want 0 to 100,000,000 drives", d.Count)
 		}
