@@ -6,10 +6,10 @@ import "math"
 // again, a bad batch, a rack that burns. The shards of a stripe at a site lie on hosts of
 // their own.
 type Burst struct {
-	Name  string
-	Rate  float64 // an hour and site
-	Share float64 // of the hosts of the site that lose their disks
-	Hosts int     // hosts at a site; 0 for so many that each shard is hit by itself
+	Name  string  `json:"name"`
+	Rate  float64 `json:"per_hour_and_site"`
+	Share float64 `json:"share"` // of the hosts of the site that lose their disks
+	Hosts int     `json:"hosts"` // hosts at a site; 0 for so many that each shard is hit by itself
 }
 
 func (b Burst) validate() error {

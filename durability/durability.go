@@ -54,8 +54,7 @@ func Nines(p float64) float64 {
 }
 
 // An AFR is an annual failure rate. As a rate it counts failures in a drive-year, as drive
-// statistics do, and may be over 1; as a probability it is the chance that a drive fails
-// within a year, and may not.
+// statistics do; as a probability it is the chance that a drive fails within a year.
 type AFR struct {
 	Value       float64
 	Probability bool
@@ -67,9 +66,9 @@ func (a AFR) PerHour() (float64, error) {
 	case math.IsNaN(v) || math.IsInf(v, 0) || v <= 0:
 		return 0, inputf("AFR %v: want more than 0, for example 0.015 for 1.5 %% a year", v)
 	case a.Probability && v >= 1:
-		return 0, inputf("AFR %v as a probability: want less than 1; give it as a rate if drives fail more than once a year", v)
+		return 0, inputf("AFR %v as a probability: want less than 1; percents are written 0.015 or 1.5%%", v)
 	case !a.Probability && v > maxAFR:
-		return 0, inputf("AFR %v as a rate: want at most %v a year; percents are written 0.015 or 1.5%%", v, maxAFR)
+		return 0, inputf("AFR %v as a rate: want at most %v failure in a drive-year; percents are written 0.015 or 1.5%%", v, maxAFR)
 	case a.Probability:
 		return -math.Log1p(-v) / YearHours, nil
 	default:
@@ -77,7 +76,7 @@ func (a AFR) PerHour() (float64, error) {
 	}
 }
 
-const maxAFR = 100.0
+const maxAFR = 1.0
 
 // AnyOf is the probability that at least one of count independent events of probability p happens.
 func AnyOf(p, count float64) float64 {

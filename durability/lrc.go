@@ -36,43 +36,50 @@ func (c LRC) groups() (sizes []int, rest int) {
 
 // Patterns returns how many patterns of e lost shards cannot be decoded, and how many there are.
 func (c LRC) Patterns(e int) (lost, all float64) {
-	sizes, rest := c.groups()
-	// ways[i][x]: patterns of i losses in the groups so far of which x are not absorbed
-	n := c.N()
+	return c.undecodable(c.ways(), e), choose(c.N(), e)
+}
+
+// ways[i][x] is the number of patterns of i losses in the local groups of which x are not absorbed.
+func (c LRC) ways() [][]float64 {
+	sizes, _ := c.groups()
 	ways := [][]float64{{1}}
 	for _, size := range sizes {
 		next := make([][]float64, len(ways)+size)
 		for i := range next {
 			next[i] = make([]float64, i+1)
 		}
-		for i, row := range ways {
-			for x, w := range row {
-				for add := range size + 1 {
-					next[i+add][x+max(add-1, 0)] += w * choose(size, add)
+		for add := range size + 1 {
+			c := choose(size, add)
+			for i, row := range ways {
+				for x, w := range row {
+					next[i+add][x+max(add-1, 0)] += w * c
 				}
 			}
 		}
 		ways = next
 	}
-	for i, row := range ways {
-		if i > e {
-			break
-		}
+	return ways
+}
+
+func (c LRC) undecodable(ways [][]float64, e int) float64 {
+	_, rest := c.groups()
+	lost := 0.0
+	for i, row := range ways[:min(len(ways), e+1)] {
 		for x, w := range row {
 			if x+(e-i) > c.R {
 				lost += w * choose(rest, e-i)
 			}
 		}
 	}
-	return lost, choose(n, e)
+	return lost
 }
 
 // Lose is the Lose of a Stripe: by number of losses, the share of patterns that cannot be decoded.
 func (c LRC) Lose() []float64 {
 	var list []float64
+	ways := c.ways()
 	for e := 0; e <= c.L+c.R; e++ {
-		lost, all := c.Patterns(e)
-		list = append(list, lost/all)
+		list = append(list, c.undecodable(ways, e)/choose(c.N(), e))
 	}
 	return list
 }

@@ -142,7 +142,7 @@ func (s Stripe) validate(r Rates) error {
 // States of the exact chain of a stripe over sites: as many as are solved in the time of a
 // glance, and as many as are solved at all.
 const (
-	QuickStates = 300
+	QuickStates = 100
 	MostStates  = 30000
 )
 
