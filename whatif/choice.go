@@ -20,7 +20,7 @@ func (w Sweep) rest() int {
 // Size is the number of choices that a sweep makes.
 func (w Sweep) Size() int { return max(len(w.Schemes), 1) * max(len(w.Disks), 1) * w.rest() }
 
-// at is choice i of a sweep; the lists turn like the digits of a number, the last fastest.
+// at is choice i of a sweep, without a name; the lists turn like the digits of a number, the last fastest.
 func (w Sweep) at(i int) Choice {
 	digit := func(n int) int {
 		d := i % max(n, 1)
@@ -58,7 +58,6 @@ func (w Sweep) at(i int) Choice {
 	if d := digit(len(w.Schemes)); len(w.Schemes) > 0 {
 		c.Scheme = w.Schemes[d]
 	}
-	c.Name = w.name(c)
 	return c
 }
 

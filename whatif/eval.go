@@ -44,16 +44,32 @@ type outcome struct {
 	q          [numQ]float64
 	counts     []float64 // drives by line
 	siteW      []float64 // watts within the boundary by site
-	bound      string
+	bound      bound
 	overloaded bool
 	dc, peak   []float64
 	drives     []float64
 }
 
+// A bound is what sets the number of drives.
+type bound uint8
+
+const (
+	unbound bound = iota
+	byCapacity
+	byIOPS
+	byThroughput
+	byTopology
+	given
+)
+
+func (b bound) String() string {
+	return [...]string{"", "capacity", "iops", "throughput", "topology", "given"}[b]
+}
+
 // eval is the whole arithmetic of the model, at the values v of the inputs.
 func (p *plan) eval(v []float64, o *outcome) {
 	o.q = [numQ]float64{}
-	o.bound, o.overloaded = "", false
+	o.bound, o.overloaded = unbound, false
 	o.counts, o.siteW = zeros(o.counts, len(p.lines)), zeros(o.siteW, len(p.sites))
 	o.dc, o.peak, o.drives = zeros(o.dc, len(p.sites)), zeros(o.peak, len(p.sites)), zeros(o.drives, len(p.sites))
 	for k := range p.classes {
@@ -105,36 +121,36 @@ func (p *plan) countClass(v []float64, o *outcome, k int) {
 		}
 	}
 	if open < 0 {
-		o.setBound("given", n)
+		o.setBound(given, n)
 		return
 	}
 	l := &p.lines[open]
 	random, seq := c.randomR+c.randomW, (c.seqR+c.seqW)/1e6
-	most, bound := math.Max(0, (c.need-raw)/l.tb), "capacity"
-	larger := func(n float64, why string) {
+	most, why := math.Max(0, (c.need-raw)/l.tb), byCapacity
+	larger := func(n float64, by bound) {
 		if n > most*(1+1e-12) {
-			most, bound = n, why
+			most, why = n, by
 		}
 	}
-	larger((p.peak*random/p.cap-iops)/v[l.iops], "iops")
-	larger((p.peak*seq/p.cap-mbs)/v[l.mbs], "throughput")
+	larger((p.peak*random/p.cap-iops)/v[l.iops], byIOPS)
+	larger((p.peak*seq/p.cap-mbs)/v[l.mbs], byThroughput)
 	if n == 0 { // no drive is busy for more than all of its time
 		busy := random/v[l.iops] + seq/v[l.mbs]
-		why := "throughput"
+		by := byThroughput
 		if random/v[l.iops] > seq/v[l.mbs] {
-			why = "iops"
+			by = byIOPS
 		}
-		larger(math.Max(p.peak*busy, busy/math.Max(1-p.standby, 1e-9)), why)
+		larger(math.Max(p.peak*busy, busy/math.Max(1-p.standby, 1e-9)), by)
 	}
-	larger(c.least-n, "topology")
+	larger(c.least-n, byTopology)
 	o.counts[open] = p.whole(most)
-	o.setBound(bound, o.counts[open]+n)
+	o.setBound(why, o.counts[open]+n)
 }
 
 // setBound keeps the bound of the largest class.
-func (o *outcome) setBound(bound string, n float64) {
-	if o.bound == "" || n > o.q[qDrives] {
-		o.bound = bound
+func (o *outcome) setBound(by bound, n float64) {
+	if o.bound == unbound || n > o.q[qDrives] {
+		o.bound = by
 	}
 	o.q[qDrives] += n
 }

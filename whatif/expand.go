@@ -28,7 +28,7 @@ func (a *answer) expand(c Choice, s *swing) (Option, error) {
 	o := Option{
 		Name: p.name, Scheme: p.scheme, Disk: p.disk, Pools: p.pools, Sites: len(p.sites), Layout: p.layout,
 		PlannedFill: p.fill, Reserve: p.reserve, Amplification: p.amplification, RawTB: x.q[qRawTB], StoredTB: p.stored,
-		Drives: x.q[qDrives], Servers: x.q[qServers], Racks: x.q[qRacks], BoundBy: x.bound,
+		Drives: x.q[qDrives], Servers: x.q[qServers], Racks: x.q[qRacks], BoundBy: x.bound.String(),
 		States:  States{x.q[qIdle], x.q[qRandom], x.q[qSequential], x.q[qStandby]},
 		ReadIOs: p.readIOs, WriteIOs: p.writeIOs, SitesSurvived: p.tolerance.Sites, LeftOver: p.tolerance.Left,
 		ReadsSurvive: p.tolerance.Sites, WritesSurvive: p.writesSurvive,
@@ -144,6 +144,7 @@ func (a *answer) consequences(o *Option, s *swing) {
 	}
 	o.Facility = a.facilityAnswer(s)
 	o.Evidence = a.evidence(s)
+	o.SpinDown = a.spinDown(p)
 }
 
 // heat is what reused heat is worth to its user.
@@ -165,6 +166,9 @@ func (a *answer) compare(o *Option, c Choice, s *swing) error {
 	o.Ratio = ptr(s.ratio(b, perStored))
 	o.Verdict = verdict(*o.Ratio)
 	o.Factors = factorsOf(s.p, &s.typical, b.p, &b.typical)
+	if w := doesNotPay(o); w != "" {
+		o.Warnings = append(o.Warnings, w)
+	}
 	o.Waterfall = Waterfall(perStored(b.p, &b.typical), perStored(s.p, &s.typical), o.Factors)
 	if g := grid(&b.typical); g > 0 && grid(&s.typical) > 0 {
 		o.CarbonFactors = factorsOf(s.p, &s.typical, b.p, &b.typical)
@@ -181,6 +185,27 @@ func (a *answer) compare(o *Option, c Choice, s *swing) error {
 	o.RatioTwin = ptr(s.ratio(t, perStored))
 	o.VerdictTwin = verdict(*o.RatioTwin)
 	return nil
+}
+
+// doesNotPay says why an option that has a saving of its own draws no less in the end, or "".
+func doesNotPay(o *Option) string {
+	best, worst := "", ""
+	for _, name := range Factors {
+		if f := o.Factors[name]; f < 0.995 && (best == "" || f < o.Factors[best]) {
+			best = name
+		}
+		if f := o.Factors[name]; f > 1.005 && (worst == "" || f > o.Factors[worst]) {
+			worst = name
+		}
+	}
+	if o.Verdict == "less" || best == "" || worst == "" {
+		return ""
+	}
+	why := worst
+	if worst == "drive_count" {
+		why += " (" + o.BoundBy + ")"
+	}
+	return fmt.Sprintf("it does not pay: %s × %.3f is eaten by %s × %.3f", best, o.Factors[best], why, o.Factors[worst])
 }
 
 // growth fills in the coming years. The watts follow the terabytes in proportion.

@@ -180,7 +180,7 @@ func (a *answer) winner(l lever, rivals []Choice, v float64) string {
 func (a *answer) with(s Scenario) *model {
 	m := *a.model
 	m.s, m.in = s, newInputs(s.Inputs)
-	m.products, m.pues, m.profiles = map[string]product{}, map[string]pueOf{}, a.profiles
+	m.forget()
 	if s.Server.PSUPlus == "" {
 		m.psu = m.in.either("psu_efficiency", s.Server.PSU)
 	} else {

@@ -19,6 +19,7 @@ import (
 	"fmt"
 
 	"github.com/wattle-storage/wattle/energy"
+	"github.com/wattle-storage/wattle/erasure"
 )
 
 // A model is a scenario, ready to answer for its choices.
@@ -32,9 +33,12 @@ type model struct {
 	psu        int
 	products   map[string]product
 	profiles   map[string]energy.Profile // that options use
-	warnings   map[string]bool
-	classNames []string // of the choice at hand
+	classNames []string                  // of the choice at hand
 	pues       map[string]pueOf
+	placed     map[sitesKey][]site
+	templates  map[string]*line
+	uses       map[usesKey][2][]int
+	schemes    map[string]erasure.Scheme
 	air        map[string]Weather
 }
 
@@ -50,8 +54,9 @@ func newModel(s Scenario) (*model, error) {
 	}
 	m := &model{
 		s: s, in: newInputs(s.Inputs), boundary: Boundary(either(string(s.Boundary), string(AtFacility))), todayFill: defaultFill,
-		products: map[string]product{}, profiles: map[string]energy.Profile{}, warnings: map[string]bool{}, pues: map[string]pueOf{}, air: map[string]Weather{},
+		profiles: map[string]energy.Profile{}, air: map[string]Weather{},
 	}
+	m.forget()
 	m.firstDisk = defaultDisk
 	if len(s.Sweep.Disks) > 0 {
 		m.firstDisk = s.Sweep.Disks[0]
@@ -126,10 +131,20 @@ func (m *model) baselineFill() float64 {
 	return m.s.Fill
 }
 
-// noteProfile remembers a drive for the sources and its warning.
-func (m *model) noteProfile(p *plan, d energy.Profile) {
-	m.profiles[d.ID] = d
-	if w := d.Warning(); w != "" {
-		p.warnings = append(p.warnings, w)
+// forget empties what a model keeps of its inputs.
+func (m *model) forget() {
+	m.products, m.pues, m.placed = map[string]product{}, map[string]pueOf{}, map[sitesKey][]site{}
+	m.templates, m.uses, m.schemes = map[string]*line{}, map[usesKey][2][]int{}, map[string]erasure.Scheme{}
+}
+
+// scheme reads a scheme, once.
+func (m *model) scheme(text string) (erasure.Scheme, error) {
+	if s, ok := m.schemes[text]; ok {
+		return s, nil
 	}
+	s, err := erasure.Parse(text)
+	if err == nil {
+		m.schemes[text] = s
+	}
+	return s, err
 }

@@ -74,7 +74,8 @@ type Option struct {
 	Growth        []GrowthYear       `json:"growth"`
 	Rebound       *Rebound           `json:"rebound,omitempty"`
 	Facility      *FacilityAnswer    `json:"facility,omitempty"`
-	Evidence      map[string]float64 `json:"evidence,omitempty"` // parts of the watts by the status they rest on
+	SpinDown      *SpinDown          `json:"spin_down,omitempty"` // of its first drives
+	Evidence      map[string]float64 `json:"evidence,omitempty"`  // parts of the watts by the status they rest on
 
 	NinesIndependent *float64 `json:"nines_independent,omitempty"`
 	NinesCorrelated  *float64 `json:"nines_correlated,omitempty"`
@@ -135,6 +136,7 @@ type Report struct {
 	Sources      map[string]Source   `json:"sources"`
 	Baseline     Option              `json:"baseline"`
 	Options      []Option            `json:"options"`
+	Considered   int                 `json:"options_considered"`
 	Advice       *Advice             `json:"advice,omitempty"`
 	Warnings     []string            `json:"warnings"`
 }

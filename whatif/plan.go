@@ -33,7 +33,6 @@ type plan struct {
 	slot, server, nic, psu, sw int
 	bays, perRack              float64
 	maxRackW                   float64
-	idle                       energy.State
 	standby                    float64
 	states                     []stateShare // in place of the work
 	peak, cap                  float64
@@ -48,6 +47,7 @@ type plan struct {
 	writesSurvive     int
 	twin              string
 	uses              []int // inputs with a band, in order
+	wattUses          []int // those of them that the watts depend on
 	warnings          []string
 }
 
@@ -63,6 +63,8 @@ type class struct {
 // A line is drives of one kind.
 type line struct {
 	class     int
+	kind      string
+	warning   string
 	disk      string
 	site      string
 	tb        float64
@@ -73,7 +75,7 @@ type line struct {
 	watts     [lineStates]product
 	iops, mbs int
 	afr       int
-	embodied  int // per drive, or per TB when embodiedPerTB
+	embodied  int // per drive, or per TB
 	perTB     bool
 	share     []float64 // parts of its drives by site
 }
@@ -153,7 +155,6 @@ func (m *model) planOf(c Choice) (*plan, error) {
 		standby: s.Workload.Standby, peak: orElse(s.Workload.Peak, 1), cap: orElse(s.Workload.Utilised, defaultUtilised),
 		life: orElse(s.Embodied.LifeYears, defaultLife), amplification: orElse(c.Amplification, orElse(s.Amplification, defaultAmplification)),
 		fill: orElse(c.Fill, orElse(s.Fill, m.todayFill)), fillGiven: c.Fill != 0 || s.Fill != 0, reserve: m.reserve(c),
-		embodiedPerTB: s.Embodied.Method == "per_tb",
 	}
 	m.common(p, c)
 	if err := m.placeSites(p, c); err != nil {
@@ -165,12 +166,12 @@ func (m *model) planOf(c Choice) (*plan, error) {
 	if err := m.fillLines(p, c); err != nil {
 		return nil, err
 	}
-	m.fillStates(p)
+	m.fillStates(p, c)
 	p.settleFill()
 	if p.name == "" {
 		p.name = strings.TrimSpace(p.scheme + " " + p.disk)
 	}
-	p.uses = m.usesOf(p)
+	m.settleUses(p)
 	return p, nil
 }
 
@@ -222,8 +223,25 @@ func (m *model) common(p *plan, c Choice) {
 	}
 }
 
+// A sitesKey tells apart the sites of choices.
+type sitesKey struct {
+	sites     int
+	pue, grid Range
+}
+
 // placeSites gives a plan its sites, each with its PUE and grid.
 func (m *model) placeSites(p *plan, c Choice) error {
+	key := sitesKey{sites: c.Sites}
+	if c.PUE != nil {
+		key.pue = *c.PUE
+	}
+	if c.GPerKWh != nil {
+		key.grid = *c.GPerKWh
+	}
+	if list, ok := m.placed[key]; ok {
+		p.sites = list
+		return nil
+	}
 	list := m.s.Sites
 	if c.Sites > 0 && c.Sites != len(list) {
 		list = make([]Site, c.Sites)
@@ -246,6 +264,7 @@ func (m *model) placeSites(p *plan, c Choice) error {
 		x.share = orElse(s.Share, 1) / sum
 		p.sites = append(p.sites, x)
 	}
+	m.placed[key] = p.sites
 	return nil
 }
 
@@ -276,7 +295,7 @@ func (m *model) fillPools(p *plan, c Choice) error {
 	p.tolerance, p.writesSurvive = Tolerance{math.MaxInt, 0}, math.MaxInt
 	weighted, coded := 0.0, 0.0
 	for _, pool := range pools {
-		scheme, err := erasure.Parse(pool.Scheme)
+		scheme, err := m.scheme(pool.Scheme)
 		if err != nil {
 			return err
 		}
@@ -350,13 +369,16 @@ func (m *model) fillLines(p *plan, c Choice) error {
 	return nil
 }
 
-func (m *model) lineOf(p *plan, f Fleet) (line, error) {
-	d, err := energy.Find(m.s.Profiles, f.Disk)
-	if err != nil {
-		return line{}, err
+func (m *model) lineOf(p *plan, f Fleet) (l line, err error) {
+	t, ok := m.templates[f.Disk]
+	if !ok {
+		if t, err = m.template(f.Disk); err != nil {
+			return l, err
+		}
+		m.templates[f.Disk] = t
 	}
-	m.noteProfile(p, d)
-	l := line{disk: f.Disk, site: f.Site, tb: orElse(float64(f.CapacityTB), d.CapacityTB), count: float64(f.Count), owned: f.Owned, age: f.AgeYears}
+	l = *t
+	l.site, l.tb, l.count, l.owned, l.age = f.Site, orElse(float64(f.CapacityTB), t.tb), float64(f.Count), f.Owned, f.AgeYears
 	if f.Count == 0 {
 		l.count = -1
 	}
@@ -366,31 +388,43 @@ func (m *model) lineOf(p *plan, f Fleet) (line, error) {
 	} else if l.tb <= 0 {
 		return l, fmt.Errorf("%s has no capacity of its own: write it as %s@8TB", f.Disk, f.Disk)
 	}
+	if t.warning != "" {
+		p.warnings = append(p.warnings, t.warning)
+	}
+	l.share = shares(p.sites, f.Site)
 	if l.aside {
 		l.class = len(p.classes) - 1
-	} else if l.class, err = m.classOf(f, d); err != nil {
-		return l, err
+		return l, nil
 	}
-	p.idle = idleState(m.s.Workload.IdleState)
-	for i, s := range [lineStates]energy.State{p.idle, energy.Active, energy.RandomWrite, energy.Sequential, energy.SequentialWrite, energy.Standby, energy.SpinUp} {
+	l.class, err = m.classOf(f, l.kind)
+	return l, err
+}
+
+// template is a line of a kind of drive, with its inputs.
+func (m *model) template(disk string) (*line, error) {
+	d, err := energy.Find(m.s.Profiles, disk)
+	if err != nil {
+		return nil, err
+	}
+	m.profiles[d.ID] = d
+	l := &line{disk: disk, tb: d.CapacityTB, kind: either(d.Kind, "hdd"), warning: d.Warning()}
+	for i, s := range [lineStates]energy.State{idleState(m.s.Workload.IdleState), energy.Active, energy.RandomWrite, energy.Sequential, energy.SequentialWrite, energy.Standby, energy.SpinUp} {
 		l.watts[i] = m.product(d, s)
 	}
-	kind := d.Kind
+	kind := l.kind
 	if kind != "ssd" {
 		kind = "hdd"
 	}
 	in := m.in
-	l.iops = in.eitherOf("iops/"+kind, "iops/"+kind, m.s.Drive.IOPS)
+	l.iops, l.mbs = in.eitherOf("iops/"+kind, "iops/"+kind, m.s.Drive.IOPS), in.eitherOf("mb_s/"+kind, "mb_s/"+kind, m.s.Drive.MBs)
 	if d.IOPS > 0 && m.s.Drive.IOPS == nil {
 		l.iops = in.add(d.ID+"/iops", energy.Around(d.IOPS, 0.1, "/s", d.Status, d.SourceID))
 	}
-	l.mbs = in.eitherOf("mb_s/"+kind, "mb_s/"+kind, m.s.Drive.MBs)
 	if d.SeqMBs > 0 && m.s.Drive.MBs == nil { // the published rate is that of the outer tracks
 		l.mbs = in.add(d.ID+"/mb_s", Estimate{Low: 0.5 * d.SeqMBs, Typical: 0.8 * d.SeqMBs, High: d.SeqMBs, Unit: "MB/s", Status: d.Status, Source: d.SourceID})
 	}
 	l.afr = in.eitherOf("afr/"+kind, "afr/"+kind, m.s.Drive.AFR)
-	l.embodied, l.perTB = m.embodied(d, kind, p.embodiedPerTB)
-	l.share = shares(p.sites, f.Site)
+	l.embodied, l.perTB = m.embodied(d, kind, m.s.Embodied.Method == "per_tb")
 	return l, nil
 }
 
@@ -424,6 +458,9 @@ func idleState(name string) energy.State {
 func (m *model) embodied(d energy.Profile, kind string, perTB bool) (int, bool) {
 	in, e := m.in, m.s.Embodied
 	switch {
+	case kind == "ssd" && e.Flash != nil && d.CapacityTB > 0:
+		kg := energy.SSDEmbodied(1000*d.CapacityTB, e.Flash.GBPerCm2, e.Flash.KgPerCm2, e.Flash.BaseKg)
+		return in.add(d.ID+"@"+fmt.Sprint(d.CapacityTB)+"/embodied", energy.Point(kg, "kgCO2e", energy.Input, "input:embodied.flash")), false
 	case perTB && e.KgPerTB == nil && kind == "hdd":
 		return in.either("embodied/hdd per TB", nil), true
 	case perTB:
@@ -437,8 +474,8 @@ func (m *model) embodied(d energy.Profile, kind string, perTB bool) (int, bool) 
 }
 
 // classOf is the class whose pools a fleet serves.
-func (m *model) classOf(f Fleet, d energy.Profile) (int, error) {
-	name := either(f.DeviceClass, d.Kind)
+func (m *model) classOf(f Fleet, kind string) (int, error) {
+	name := either(f.DeviceClass, kind)
 	if i := slices.Index(m.classNames, name); i >= 0 {
 		return i, nil
 	}
@@ -472,13 +509,17 @@ func (m *model) product(d energy.Profile, s energy.State) product {
 }
 
 // fillStates turns states that the user gave into watts.
-func (m *model) fillStates(p *plan) {
-	for _, name := range sortedKeys(m.s.Workload.States) {
+func (m *model) fillStates(p *plan, c Choice) {
+	given := m.s.Workload.States
+	if len(c.States) > 0 {
+		given = c.States
+	}
+	for _, name := range sortedKeys(given) {
 		state, err := parseState(name)
 		if err != nil {
 			continue // Validate told
 		}
-		x := stateShare{state: state, part: m.s.Workload.States[name]}
+		x := stateShare{state: state, part: given[name]}
 		for _, l := range p.lines {
 			d, err := energy.Find(m.s.Profiles, l.disk)
 			if err == nil {
@@ -512,26 +553,82 @@ func (p *plan) settleFill() {
 	}
 }
 
-// usesOf lists the inputs with a band that a plan may depend on.
-func (m *model) usesOf(p *plan) []int {
-	var list []int
-	add := func(i ...int) { list = append(list, i...) }
-	for _, l := range p.lines {
-		add(l.iops, l.mbs, l.afr, l.embodied)
-		for _, w := range l.watts {
-			add(w.own, w.ratio)
+// settleUses lists the inputs with a band that a plan may depend on.
+func (m *model) settleUses(p *plan) {
+	key := m.usesKey(p)
+	if u, ok := m.uses[key]; ok && key != (usesKey{}) {
+		p.uses, p.wattUses = u[0], u[1]
+		return
+	}
+	p.wattUses = m.wide(m.inputsOfWatts(p))
+	p.uses = m.wide(append(m.otherInputs(p), p.wattUses...))
+	m.uses[key] = [2][]int{p.uses, p.wattUses}
+}
+
+// A usesKey tells plans apart whose inputs differ; the zero key is for plans that are not
+// that simple.
+type usesKey struct {
+	line *line
+	site *site
+	slot int
+	work [2]bool
+}
+
+func (m *model) usesKey(p *plan) usesKey {
+	if len(p.lines) != 1 || len(p.states) > 0 || len(p.classes) != 1 {
+		return usesKey{}
+	}
+	random, seq := p.work()
+	return usesKey{line: m.templates[p.lines[0].disk], site: &p.sites[0], slot: p.slot, work: [2]bool{random, seq}}
+}
+
+// work tells whether there are random I/Os and sequential bytes.
+func (p *plan) work() (random, seq bool) {
+	for _, c := range p.classes {
+		random, seq = random || c.randomR+c.randomW > 0, seq || c.seqR+c.seqW > 0
+	}
+	return random, seq
+}
+
+func (m *model) inputsOfWatts(p *plan) (list []int) {
+	random, seq := p.work()
+	for i := range p.lines {
+		l := &p.lines[i]
+		in := map[int]bool{lineIdle: true, lineStandby: p.standby > 0, lineRandomRead: random, lineRandomWrite: random, lineSeqRead: seq, lineSeqWrite: seq}
+		for state, w := range l.watts {
+			if in[state] && len(p.states) == 0 {
+				list = append(list, w.own, w.ratio)
+			}
+		}
+		for _, x := range p.states {
+			list = append(list, x.watts[i].own, x.watts[i].ratio)
+		}
+		if random || seq {
+			list = append(list, l.iops, l.mbs)
 		}
 	}
-	for _, x := range p.states {
-		for _, w := range x.watts {
-			add(w.own, w.ratio)
-		}
+	list = append(list, p.slot, p.server, p.nic, p.psu, p.sw)
+	for i := range p.sites {
+		u := &p.sites[i].pue
+		list = append(list, u.constant, u.compressor, u.fans, u.other, u.fixed, u.prop)
 	}
-	add(p.slot, p.server, p.nic, p.psu, p.sw, p.eurKWh, p.eurDrive, p.eurTB, p.eurServer, p.serverKg, p.wue, p.market)
-	for _, s := range p.sites {
-		add(s.grid, s.erf, s.ref, s.pue.constant, s.pue.compressor, s.pue.fans, s.pue.other, s.pue.fixed, s.pue.prop)
+	return list
+}
+
+func (m *model) otherInputs(p *plan) (list []int) {
+	for i := range p.lines {
+		l := &p.lines[i]
+		list = append(list, l.iops, l.mbs, l.afr, l.embodied, l.watts[lineSpinUp].own, l.watts[lineSpinUp].ratio)
 	}
+	list = append(list, p.eurKWh, p.eurDrive, p.eurTB, p.eurServer, p.serverKg, p.wue, p.market)
+	for i := range p.sites {
+		list = append(list, p.sites[i].grid, p.sites[i].erf, p.sites[i].ref)
+	}
+	return list
+}
+
+// wide sorts a list of inputs and leaves those with a band.
+func (m *model) wide(list []int) []int {
 	slices.Sort(list)
-	list = slices.Compact(list)
-	return slices.DeleteFunc(list, func(i int) bool { return i < 0 || !m.in.wide(i) })
+	return slices.DeleteFunc(slices.Compact(list), func(i int) bool { return i < 0 || !m.in.wide(i) })
 }

@@ -1,6 +1,7 @@
 package whatif
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -13,8 +14,9 @@ import (
 	"github.com/wattle-storage/wattle/erasure"
 )
 
-// maxOptions is the most options that one report holds; Each has no such limit.
-const maxOptions = 20000
+// mostOptions is the number of options up to which a report holds all of them. Of more it
+// holds the front and the best; Each gives all.
+const mostOptions = 500
 
 // Run answers a scenario.
 func Run(s Scenario) (Report, error) {
@@ -22,28 +24,64 @@ func Run(s Scenario) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	n := a.size()
-	if n > maxOptions {
-		return Report{}, &FieldError{Field: "sweep", Err: fmt.Errorf("%d options: a report holds %d at most; stream them one a line", n, maxOptions)}
+	list, err := a.chosen()
+	if err != nil {
+		return Report{}, err
 	}
 	var swings []*swing
-	options := make([]Option, 0, n)
-	for i := range n {
+	var options []Option
+	for _, i := range list {
 		sw, o, err := a.option(i)
 		if err != nil {
 			return Report{}, err
 		}
-		if n <= manyOptions {
-			swings = append(swings, sw)
-		}
-		options = append(options, o)
+		swings, options = append(swings, sw), append(options, o)
 	}
-	return a.report(options, swings)
+	r, err := a.report(options, swings)
+	r.Considered = a.size()
+	if len(list) < r.Considered {
+		r.Warnings = append(r.Warnings, fmt.Sprintf("%d options were reckoned; shown are the front (least W per stored TB at each tolerance) and the best %d; --stream gives all", r.Considered, mostRows))
+	}
+	return r, err
 }
 
-// manyOptions is the number of options beyond which advice looks at the baseline and the best
-// alone.
-const manyOptions = 200
+// chosen lists the options that a report holds: all, or when there are too many, those that
+// were given one by one, the least W per stored TB at each tolerance, and the best.
+func (a *answer) chosen() ([]int, error) {
+	var list []int
+	if a.size() <= mostOptions {
+		for i := range a.size() {
+			list = append(list, i)
+		}
+		return list, nil
+	}
+	front, best := map[Tolerance]Brief{}, []Brief{}
+	err := a.briefs(func(b Brief) {
+		if f, ok := front[b.Tolerance]; !ok || b.WPerStoredTB.Typical < f.WPerStoredTB.Typical {
+			front[b.Tolerance] = b
+		}
+		if best = append(best, b); len(best) >= 20*mostRows {
+			best = least(best, mostRows)
+		}
+	})
+	for _, b := range least(best, mostRows) {
+		list = append(list, b.Index)
+	}
+	for _, b := range front {
+		list = append(list, b.Index)
+	}
+	for i := range min(len(a.choices), mostRows) {
+		list = append(list, i)
+	}
+	slices.Sort(list)
+	return slices.Compact(list), err
+}
+
+// least are the n briefs with the least W per stored TB.
+func least(list []Brief, n int) []Brief {
+	slices.SortStableFunc(list, func(a, b Brief) int { return cmp.Compare(a.WPerStoredTB.Typical, b.WPerStoredTB.Typical) })
+	return list[:min(n, len(list))]
+}
 
 // Each answers a scenario option by option, for sweeps of any length.
 func Each(s Scenario, f func(Option) error) error {
@@ -109,6 +147,16 @@ func (a *answer) size() int {
 }
 
 func (a *answer) choice(i int) Choice {
+	if i < len(a.choices) {
+		return a.choices[i]
+	}
+	c := a.sweep.at(i - len(a.choices))
+	c.Name = a.sweep.name(c)
+	return c
+}
+
+// unnamed is choice without the cost of a name.
+func (a *answer) unnamed(i int) Choice {
 	if i < len(a.choices) {
 		return a.choices[i]
 	}

@@ -72,19 +72,20 @@ type Site struct {
 
 // A Choice is one alternative. What it leaves out is as in the scenario.
 type Choice struct {
-	Name          string   `yaml:"name,omitempty" doc:"name in tables"`
-	Scheme        string   `yaml:"scheme,omitempty" doc:"redundancy rule"`
-	Disk          string   `yaml:"disk,omitempty" doc:"id of a drive profile"`
-	Pools         []Pool   `yaml:"pools,omitempty" doc:"in place of scheme"`
-	Fleet         []Fleet  `yaml:"fleet,omitempty" doc:"in place of disk"`
-	Sites         int      `yaml:"sites,omitempty" doc:"number of equal sites"`
-	Fill          float64  `yaml:"fill,omitempty" doc:"part of the usable terabytes that is stored"`
-	Reserve       *float64 `yaml:"reserve,omitempty" doc:"part of the raw terabytes kept free"`
-	Amplification float64  `yaml:"amplification,omitempty" doc:"raw terabytes multiplied"`
-	Layout        string   `yaml:"layout,omitempty" doc:"packed or striped"`
-	PUE           *Range   `yaml:"pue,omitempty" doc:"PUE of every site"`
-	GPerKWh       *Range   `yaml:"g_per_kwh,omitempty" doc:"carbon intensity of every site"`
-	SlotW         *Range   `yaml:"slot_w,omitempty" doc:"overhead of a drive's slot"`
+	Name          string             `yaml:"name,omitempty" doc:"name in tables"`
+	Scheme        string             `yaml:"scheme,omitempty" doc:"redundancy rule"`
+	Disk          string             `yaml:"disk,omitempty" doc:"id of a drive profile"`
+	Pools         []Pool             `yaml:"pools,omitempty" doc:"in place of scheme"`
+	Fleet         []Fleet            `yaml:"fleet,omitempty" doc:"in place of disk"`
+	Sites         int                `yaml:"sites,omitempty" doc:"number of equal sites"`
+	Fill          float64            `yaml:"fill,omitempty" doc:"part of the usable terabytes that is stored"`
+	Reserve       *float64           `yaml:"reserve,omitempty" doc:"part of the raw terabytes kept free"`
+	Amplification float64            `yaml:"amplification,omitempty" doc:"raw terabytes multiplied"`
+	Layout        string             `yaml:"layout,omitempty" doc:"packed or striped"`
+	States        map[string]float64 `yaml:"states,omitempty" doc:"parts of the time by state, as of the workload"`
+	PUE           *Range             `yaml:"pue,omitempty" doc:"PUE of every site"`
+	GPerKWh       *Range             `yaml:"g_per_kwh,omitempty" doc:"carbon intensity of every site"`
+	SlotW         *Range             `yaml:"slot_w,omitempty" doc:"overhead of a drive's slot"`
 }
 
 // A Sweep makes a Choice of every combination of its lists. An empty list stands for the
@@ -215,7 +216,15 @@ type Embodied struct {
 	KgPerDrive *Range  `yaml:"kg_per_drive,omitempty" doc:"kgCO2e of a drive"`
 	KgPerTB    *Range  `yaml:"kg_per_tb,omitempty" doc:"kgCO2e of a raw terabyte"`
 	ServerKg   *Range  `yaml:"server_kg,omitempty" doc:"kgCO2e of a server without drives; not counted when absent"`
+	Flash      *Flash  `yaml:"flash,omitempty" doc:"carbon of SSDs from the area of their dies"`
 	LifeYears  float64 `yaml:"life_years,omitempty" doc:"years of service"`
+}
+
+// A Flash reckons an SSD's carbon from the area of its dies.
+type Flash struct {
+	GBPerCm2 float64 `yaml:"gb_per_cm2,omitempty" doc:"density of the dies"`
+	KgPerCm2 float64 `yaml:"kg_per_cm2,omitempty" doc:"kgCO2e of a square centimetre"`
+	BaseKg   float64 `yaml:"base_kg,omitempty" doc:"kgCO2e of all but the dies"`
 }
 
 // Prices are in euro; a null price leaves its answers null.

@@ -257,6 +257,7 @@ func (c *check) choice(f string, o *Choice) {
 	}
 	c.shares(f+".", o.Fill, o.Reserve, o.Amplification)
 	c.oneOf(f+".layout", o.Layout, layouts)
+	c.states(f+".states", o.States)
 	c.band(f+".pue", o.PUE, 1, 5, pueHint)
 	c.band(f+".g_per_kwh", o.GPerKWh, 0, 2000, " g/kWh")
 	c.band(f+".slot_w", o.SlotW, 0, 100, " W")
@@ -268,22 +269,25 @@ func (c *check) workload() {
 	c.within("workload.utilisation_cap", w.Utilised, 0.01, 1, percentHint(w.Utilised))
 	c.within("workload.standby", w.Standby, 0, 1, percentHint(w.Standby))
 	c.oneOf("workload.idle_state", w.IdleState, []string{"idle", "idle_a", "idle_b", "idle_c"})
+	c.states("workload.states", w.States)
 	if w.States == nil {
 		return
 	}
-	sum := 0.0
-	for _, name := range sortedKeys(w.States) {
-		if _, err := parseState(name); err != nil {
-			c.fails("workload.states", err)
-		}
-		c.must("workload.states."+name, w.States[name], 0, 1, percentHint(w.States[name]))
-		sum += w.States[name]
-	}
-	if math.Abs(sum-1) > 1e-6 {
-		c.wrong("workload.states", "the parts sum to %.6g: want 1", sum)
-	}
 	if w.Reads != 0 || w.Writes != 0 || w.Standby != 0 || w.IdleState != "" {
 		c.wrong("workload.states", "contradicts reads_per_s, writes_per_s, standby and idle_state: give the states, or what they follow from")
+	}
+}
+
+func (c *check) states(field string, states map[string]float64) {
+	sum := 0.0
+	for _, name := range sortedKeys(states) {
+		_, err := parseState(name)
+		c.fails(field, err)
+		c.must(field+"."+name, states[name], 0, 1, percentHint(states[name]))
+		sum += states[name]
+	}
+	if states != nil && math.Abs(sum-1) > 1e-6 {
+		c.wrong(field, "the parts sum to %.6g: want 1", sum)
 	}
 }
 
@@ -385,7 +389,12 @@ func (c *check) rest() {
 	c.oneOf("embodied.method", e.Method, []string{"per_drive", "per_tb"})
 	c.band("embodied.kg_per_drive", e.KgPerDrive, 0, 1e5, " kg")
 	c.band("embodied.kg_per_tb", e.KgPerTB, 0, 1e4, " kg")
-	c.band("embodied.server_kg", e.ServerKg, 0, 1e5, " kg; a server weighs some tens of kilograms and embodies about 1,000")
+	c.band("embodied.server_kg", e.ServerKg, 0, 1e4, " kg; a server embodies about 1,000 kg: were grams and kilograms mixed?")
+	if d := e.Flash; d != nil {
+		c.must("embodied.flash.gb_per_cm2", d.GBPerCm2, 0.1, 1e4, " GB/cm²")
+		c.must("embodied.flash.kg_per_cm2", d.KgPerCm2, 0, 100, " kg/cm²")
+		c.must("embodied.flash.base_kg", d.BaseKg, 0, 1000, " kg")
+	}
 	c.within("embodied.life_years", e.LifeYears, 0.1, 50, " years")
 	c.band("prices.eur_per_kwh", p.EURPerKWh, -1, 10, " euro")
 	c.band("prices.eur_per_drive", p.EURPerDrive, 0, 1e5, " euro")

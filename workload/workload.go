@@ -46,15 +46,19 @@ var ErrLoad = errors.New("bad workload")
 
 // WithDefaults returns l with its defaults filled in.
 func (l Load) WithDefaults() Load {
-	for p, v := range map[*float64]float64{&l.ReadBytes: Small, &l.WriteBytes: Small, &l.Burst: 1, &l.Peak: 1} {
-		if *p == 0 {
-			*p = v
-		}
-	}
+	l.ReadBytes, l.WriteBytes = orElse(l.ReadBytes, Small), orElse(l.WriteBytes, Small)
+	l.Burst, l.Peak = orElse(l.Burst, 1), orElse(l.Peak, 1)
 	if l.Layout == "" {
 		l.Layout = Packed
 	}
 	return l
+}
+
+func orElse(v, other float64) float64 {
+	if v == 0 {
+		return other
+	}
+	return v
 }
 
 // Validate tells why a load cannot be, if so.
