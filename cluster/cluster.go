@@ -222,7 +222,7 @@ type SiteStatus struct {
 	Disks []DiskStatus `json:"disks"`
 }
 
-// DiskStatus is one disk of Status. Used = Live + Dead + Pending + Padding.
+// DiskStatus is one disk of Status. Used = Live + Dead + Pending + Padding + Preallocated.
 type DiskStatus struct {
 	ID       int32  `json:"id"`
 	Name     string `json:"name"` // SITE/RACK/HOST/DISK
@@ -235,6 +235,8 @@ type DiskStatus struct {
 	Dead     int64  `json:"dead"`
 	Pending  int64  `json:"pending"`
 	Padding  int64  `json:"padding"`
+
+	Preallocated int64 `json:"preallocated"`
 }
 
 // StripeStatus counts stripes by what is left of them.

@@ -62,7 +62,8 @@ func (c *Cluster) diskStatus(ctx context.Context, s *Status) (map[placement.Disk
 	for id, d := range c.byID {
 		list[id] = &DiskStatus{ID: int32(id), Name: d.path(), State: states[id], Why: c.whyAbsent(id), Profile: d.Profile, Capacity: d.Capacity}
 		if disk := c.disk(id); disk != nil {
-			list[id].Used = disk.Space().Used
+			space := disk.Space()
+			list[id].Used, list[id].Preallocated = space.Used, space.Ahead
 		}
 	}
 	bad, err := c.catalog.damage(ctx)
@@ -80,11 +81,11 @@ func (c *Cluster) diskStatus(ctx context.Context, s *Status) (map[placement.Disk
 		return nil
 	})
 	for _, d := range list {
-		d.Padding = max(0, d.Used-d.Live-d.Dead-d.Pending)
+		d.Padding = max(0, d.Used-d.Live-d.Dead-d.Pending-d.Preallocated)
 		if d.State != stateActive && d.State != stateSuspect {
-			d.Used, d.Padding = d.Live+d.Dead+d.Pending, 0 // as the catalog has it: the disk cannot be asked
+			d.Used, d.Padding, d.Preallocated = d.Live+d.Dead+d.Pending, 0, 0 // as the catalog has it: the disk cannot be asked
 		} else {
-			d.Used = d.Live + d.Dead + d.Pending + d.Padding
+			d.Used = d.Live + d.Dead + d.Pending + d.Padding + d.Preallocated
 		}
 	}
 	s.Survives, s.Promise = shapes.worst, shapes.promise(c)

@@ -93,9 +93,10 @@ type Identity struct {
 	Map      json.RawMessage `json:"map,omitempty"`
 }
 
-// Space is how a disk's bytes are used. Free is what puts may still take.
+// Space is how a disk's bytes are used. Free is what puts may still take; Ahead is the part
+// of Used that was written ahead of what is to come, and free all the same.
 type Space struct {
-	Capacity, Used, Free int64
+	Capacity, Used, Ahead, Free int64
 }
 
 // Counters count the calls that reached the device.

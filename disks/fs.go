@@ -36,6 +36,7 @@ type file interface {
 	size() (int64, error)
 	allocated() (int64, error)
 	punch(off, n int64) error
+	truncate(size int64) error
 	close() error
 }
 
@@ -74,9 +75,22 @@ type memFile struct {
 	pending []memWrite
 }
 
+// A memWrite is a write that is not synced yet, or, with cut, a truncation to off.
 type memWrite struct {
 	off int64
 	p   []byte
+	cut bool
+}
+
+// on applies the first n bytes of the write to data.
+func (w memWrite) on(data []byte, n int) []byte {
+	if !w.cut {
+		return place(data, w.p[:n], w.off)
+	}
+	if grow := w.off - int64(len(data)); grow > 0 {
+		return append(data, make([]byte, grow)...)
+	}
+	return slices.Clone(data[:w.off])
 }
 
 // Crash loses what was not synced: each write since is kept, lost or torn, and each file
@@ -96,14 +110,14 @@ func (m *MemFS) Crash(rng *rand.Rand) {
 		old := names[n]
 		f := &memFile{fs: m, data: slices.Clone(old.synced)}
 		for _, w := range old.pending {
-			p := w.p
+			n := len(w.p)
 			switch rng.IntN(3) {
 			case 0:
 				continue
 			case 1:
-				p = p[:rng.IntN(len(p)+1)]
+				n = rng.IntN(n + 1)
 			}
-			f.data = place(f.data, p, w.off)
+			f.data = w.on(f.data, n)
 		}
 		f.synced = slices.Clone(f.data)
 		m.names[n], m.durable[n] = f, f
@@ -187,7 +201,7 @@ func (f *memFile) writev(p [][]byte, off int64) error {
 	defer f.fs.mu.Unlock()
 	all := slices.Concat(p...)
 	f.data = place(f.data, all, off)
-	f.pending = append(f.pending, memWrite{off, all})
+	f.pending = append(f.pending, memWrite{off: off, p: all})
 	return nil
 }
 
@@ -195,7 +209,7 @@ func (f *memFile) sync() error {
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
 	for _, w := range f.pending {
-		f.synced = place(f.synced, w.p, w.off)
+		f.synced = w.on(f.synced, len(w.p))
 	}
 	f.pending = nil
 	return nil
@@ -227,6 +241,15 @@ func (f *memFile) punch(off, n int64) error {
 		return nil
 	}
 	return f.writev([][]byte{make([]byte, end-off)}, off)
+}
+
+func (f *memFile) truncate(size int64) error {
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
+	w := memWrite{off: size, cut: true}
+	f.data = w.on(f.data, 0)
+	f.pending = append(f.pending, w)
+	return nil
 }
 
 func (f *memFile) close() error { return nil }

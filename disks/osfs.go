@@ -63,6 +63,8 @@ type osFile struct{ f *os.File }
 
 func (o osFile) close() error { return o.f.Close() }
 
+func (o osFile) truncate(size int64) error { return spaceError(o.f.Truncate(size)) }
+
 func (o osFile) size() (int64, error) {
 	info, err := o.f.Stat()
 	if err != nil {

@@ -47,6 +47,7 @@ type Segments struct {
 	closed   bool                // guarded by mu
 	iovs     [][]byte            // guarded by mu; scratch of Append
 	heads    []byte              // guarded by mu
+	calm     int                 // guarded by mu; small appends in a row
 
 	syncing sync.Mutex
 	freeing sync.Mutex
@@ -64,6 +65,7 @@ type segment struct {
 	users      int
 	used       int64 // of the disk's clock
 	end        int64
+	ahead      int64 // zeros were written from end up to here
 	sealed     bool
 	broken     bool // a write or sync failed: never appended to or synced again
 	dirty      bool
@@ -224,6 +226,7 @@ func (d *Segments) resume() error {
 		s.f.close()
 	}
 	s.f, s.entries, s.end, s.users = f, entries, end, 1
+	d.used -= punchAhead(f)
 	d.active = s
 	return nil
 }
@@ -451,7 +454,9 @@ func (d *Segments) appendSome(ctx context.Context, shards []Shard, places *[]Add
 	}
 	clear(iov)
 	d.used += at - s.end
+	written := at - s.end
 	s.end, s.dirty = at, true
+	d.writeAhead(s, written)
 	return n, nil
 }
 
@@ -513,6 +518,7 @@ func (d *Segments) roll(ctx context.Context, size int64) error {
 
 // seal writes the footer of a full segment; d.mu is held.
 func (d *Segments) seal(ctx context.Context, s *segment) error {
+	d.cutAhead(s)
 	footer := appendFooter(nil, s.generation, s.entries)
 	d.count(ctx, Counters{Writes: 1, BytesWritten: int64(len(footer))})
 	if err := s.f.writev([][]byte{footer}, s.end); err != nil {
@@ -815,7 +821,8 @@ func (d *Segments) Space() Space {
 	if d.o.ReadOnly {
 		used = d.measure()
 	}
-	return Space{Capacity: d.id.Capacity, Used: used, Free: max(0, d.id.Capacity-used-reserve(d.id.Capacity))}
+	ahead := d.aheadBytes()
+	return Space{Capacity: d.id.Capacity, Used: used + ahead, Ahead: ahead, Free: max(0, d.id.Capacity-used-reserve(d.id.Capacity))}
 }
 
 // measure asks the file system for the space in use; d.mu is held.
@@ -847,6 +854,9 @@ func (d *Segments) Close() error {
 		return nil
 	}
 	d.closed = true
+	if d.active != nil {
+		d.cutAhead(d.active)
+	}
 	var err error
 	for _, s := range d.segs {
 		if s.f != nil {

@@ -56,12 +56,7 @@ func TestCrash(t *testing.T) {
 		}
 		known := map[Address]*stored{}
 		id := uint64(0)
-		appendSome := func(t *rapid.T) {
-			var list []Shard
-			for range rapid.IntRange(1, 4).Draw(t, "shards") {
-				id++
-				list = append(list, testShard(id, rapid.SampledFrom([]int{0, 10, 5000, 40_000, 400_000}).Draw(t, "size")))
-			}
+		store := func(t *rapid.T, list []Shard) {
 			places, err := d.Append(ctx, list, AppendOptions{})
 			if err != nil {
 				t.Fatal(err)
@@ -72,6 +67,17 @@ func TestCrash(t *testing.T) {
 				}
 				known[a] = &stored{s: list[i]}
 			}
+		}
+		shard := func(size int) Shard {
+			id++
+			return testShard(id, size)
+		}
+		appendSome := func(t *rapid.T) {
+			var list []Shard
+			for range rapid.IntRange(1, 4).Draw(t, "shards") {
+				list = append(list, shard(rapid.SampledFrom([]int{0, 10, 5000, 40_000, 400_000}).Draw(t, "size")))
+			}
+			store(t, list)
 		}
 		sync := func(t *rapid.T) {
 			if err := d.Sync(ctx); err != nil {
@@ -91,8 +97,18 @@ func TestCrash(t *testing.T) {
 				}
 			}
 		}
+		trickle := func(t *rapid.T) { // enough small appends that zeros are written ahead of them
+			for range calmAppends + 4 {
+				store(t, []Shard{shard(900)})
+				if rapid.Bool().Draw(t, "synced") {
+					sync(t)
+				}
+			}
+		}
 		crash := func(t *rapid.T) {
-			d.Close()
+			if rapid.Bool().Draw(t, "closed") {
+				d.Close()
+			}
 			fs.Crash(rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "crash"), 0)))
 			if d, err = OpenMem(fs, Options{}); err != nil {
 				t.Fatal(err)
@@ -119,7 +135,7 @@ func TestCrash(t *testing.T) {
 				}
 			}
 		}
-		t.Repeat(map[string]func(*rapid.T){"append": appendSome, "sync": sync, "free": free, "crash": crash})
+		t.Repeat(map[string]func(*rapid.T){"append": appendSome, "sync": sync, "free": free, "crash": crash, "trickle": trickle})
 	})
 }
 
