@@ -77,8 +77,14 @@ type Option struct {
 	SpinDown      *SpinDown          `json:"spin_down,omitempty"` // of its first drives
 	Evidence      map[string]float64 `json:"evidence,omitempty"`  // parts of the watts by the status they rest on
 
-	NinesIndependent *float64 `json:"nines_independent,omitempty"`
-	NinesCorrelated  *float64 `json:"nines_correlated,omitempty"`
+	NinesIndependent *Estimate `json:"nines_independent,omitempty"` // of a year: disks fail one by one; see doc/durability.md
+	NinesBursts      *Estimate `json:"nines_bursts,omitempty"`      // and many at once
+	NinesDisasters   *Estimate `json:"nines_disasters,omitempty"`   // and whole sites
+	NOMDL            *Estimate `json:"nomdl,omitempty"`             // expected share of the stored bytes lost, disasters included
+	PDLAny           *Estimate `json:"pdl_any,omitempty"`           // probability that anything is lost
+	Availability     *float64  `json:"availability,omitempty"`      // of reads
+	FailuresSurvived *int      `json:"failures_survived,omitempty"` // shards of a stripe, whichever they are
+	RebuildHours     *float64  `json:"rebuild_hours,omitempty"`     // of a lost disk
 
 	Warnings []string          `json:"warnings"`
 	Because  map[string]string `json:"because,omitempty"` // why a field is null

@@ -130,6 +130,12 @@ func (a *answer) report(options []Option, swings []*swing) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
+	a.safety(&base)
+	if len(options) <= mostSafe {
+		for i := range options {
+			a.safety(&options[i])
+		}
+	}
 	r := Report{
 		Name: a.s.Name, Boundary: a.boundary, Baseline: base, Options: options, Defaults: map[string]Estimate{}, Inputs: map[string]Estimate{},
 		Sources: map[string]Source{}, Warnings: append([]string{}, a.s.Notes...),

@@ -1,6 +1,7 @@
 package whatif
 
 import (
+	"github.com/wattle-storage/wattle/durability"
 	"github.com/wattle-storage/wattle/energy"
 )
 
@@ -38,6 +39,8 @@ type Scenario struct {
 	Profiles      []energy.Profile `yaml:"profiles,omitempty" doc:"drives of your own, in the form of wattle profiles --json"`
 	Inputs        map[string]Range `yaml:"inputs,omitempty" doc:"any uncertain input by its identity, as --explain prints it"`
 	Notes         []string         `yaml:"notes,omitempty" doc:"remarks that go into the reports"`
+
+	Durability durability.System `yaml:"-"` // what options do not say of repair, failures and disasters; zero for the defaults
 }
 
 // A Pool is data under one scheme.

@@ -88,7 +88,7 @@ func systemOf(c *cli.Context, scheme erasure.Scheme) (s durability.System, p ene
 		return fail(usageError{fmt.Errorf("--disk: %w", err)})
 	}
 	s = durability.System{
-		Code: codeOf(scheme), Sites: c.Int("sites"), Hosts: c.Int("hosts"), Disks: c.Int("disks"), CapacityTB: p.CapacityTB, Fill: c.Float64("fill"),
+		Code: whatif.CodeOf(scheme), Sites: c.Int("sites"), Hosts: c.Int("hosts"), Disks: c.Int("disks"), CapacityTB: p.CapacityTB, Fill: c.Float64("fill"),
 		UBER: c.Float64("uber"), Latent: c.Float64("latent"), NoLatent: c.Float64("latent") == 0, Margin: c.Int("margin"), NoMargin: c.Int("margin") == 0,
 		Repair: durability.Repair{
 			DiskMBs: c.Float64("disk-rate"), DiskShare: c.Float64("disk-share"), HostGbps: c.Float64("host-net"), WANGbps: c.Float64("wan"),
@@ -200,13 +200,6 @@ func fleetOf(c *cli.Context, s *durability.System) error {
 		s.Bursts[i].Hosts = s.Hosts
 	}
 	return nil
-}
-
-func codeOf(s erasure.Scheme) durability.Code {
-	if s.Kind == erasure.LRC {
-		return durability.Code{K: s.K, M: s.R, L: s.L}
-	}
-	return durability.Code{K: s.K, M: s.M}
 }
 
 func terabytes(flag, text string) (float64, error) {
