@@ -172,3 +172,15 @@ func TestAside(t *testing.T) {
 		t.Errorf("without count: %v", err)
 	}
 }
+
+func TestChoiceOfBays(t *testing.T) {
+	s := Scenario{Pools: []Pool{{Scheme: "replica:3", StoredTB: 100}}, Fleet: []Fleet{{Disk: "seagate-es3-4tb-sata", Count: 96}}, Server: Server{Drives: 12},
+		Options: []Choice{{Name: "wide", Bays: 24}}}
+	r, err := Run(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if wide := r.Options[1]; r.Baseline.Servers != 8 || wide.Servers != 4 {
+		t.Errorf("%g and %g servers, want 8 and 4", r.Baseline.Servers, wide.Servers)
+	}
+}

@@ -256,6 +256,9 @@ func (c *check) choice(f string, o *Choice) {
 		c.number(f+".sites", o.Sites)
 	}
 	c.shares(f+".", o.Fill, o.Reserve, o.Amplification)
+	if o.Bays < 0 || o.Bays > 10000 {
+		c.wrong(f+".bays", "%d drives in a server: want 1 to 10,000", o.Bays)
+	}
 	c.oneOf(f+".layout", o.Layout, layouts)
 	c.states(f+".states", o.States)
 	c.band(f+".pue", o.PUE, 1, 5, pueHint)
