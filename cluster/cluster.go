@@ -144,6 +144,9 @@ type PutOptions struct {
 type GetOptions struct {
 	Offset, Length int64
 	Version        string // empty: the latest
+	// Select, when set, chooses Offset and Length for what was found, or refuses. A Length
+	// of 0 then reads nothing.
+	Select func(Object) (offset, length int64, err error)
 }
 
 // A Reader streams an object. Close releases its memory and its pin on the stripes.

@@ -71,6 +71,10 @@ func (c *Cluster) Get(ctx context.Context, bucket, key string, o GetOptions) (Re
 		return nil, err
 	}
 	from, to, err := o.bounds(obj)
+	if err == nil && o.Select != nil {
+		from, to, err = o.Select(obj)
+		to = min(from+to, obj.Size)
+	}
 	if err != nil {
 		unpin()
 		return nil, err

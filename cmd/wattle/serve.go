@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base32"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/wattle-storage/wattle/cluster"
+	"github.com/wattle-storage/wattle/gateway"
+)
+
+func serveCommand() *cli.Command {
+	return &cli.Command{
+		Name: "serve", Category: "cluster",
+		Usage: "serve the cluster over the S3 protocol",
+		Description: "The root key comes from WATTLE_ROOT_USER and WATTLE_ROOT_PASSWORD; without them one is made and printed\nonce. The server stops on SIGINT or SIGTERM after the requests in flight, and reads its certificate\nagain on SIGHUP.\n\n" +
+			examples("wattle serve", "wattle serve --listen 127.0.0.1:9000",
+				"wattle serve --listen :9000 --cert tls.crt --key tls.key"),
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "listen", Usage: "`HOST:PORT` to listen on", Value: "127.0.0.1:9000", EnvVars: []string{"WATTLE_LISTEN"}},
+			&cli.StringFlag{Name: "region", Usage: "`NAME` of the region that requests are signed for", Value: "us-east-1", EnvVars: []string{"WATTLE_REGION"}},
+			&cli.StringFlag{Name: "domain", Usage: "take requests for BUCKET.`DOMAIN` too", EnvVars: []string{"WATTLE_DOMAIN"}},
+			&cli.StringFlag{Name: "cert", Usage: "certificate `FILE` (PEM); makes it HTTPS", EnvVars: []string{"WATTLE_CERT"}},
+			&cli.StringFlag{Name: "key", Usage: "private key `FILE` of the certificate (PEM)", EnvVars: []string{"WATTLE_KEY"}},
+			&cli.BoolFlag{Name: "insecure", Usage: "allow plain HTTP on an address that others can reach"},
+			&cli.StringFlag{Name: "etag", Usage: "`KIND` of ETags: md5, or opaque, which saves the processor time of MD5", Value: "md5"},
+			&cli.IntFlag{Name: "connections", Usage: "serve at most `N` connections", Value: 4096},
+			&cli.IntFlag{Name: "requests", Usage: "serve at most `N` requests at a time; more are told to slow down", Value: 1024},
+			&cli.DurationFlag{Name: "grace", Usage: "`TIME` that requests in flight have to end when the server stops", Value: 30 * time.Second},
+			&cli.DurationFlag{Name: "abort-uploads-after", Usage: "drop multipart uploads that are older than `TIME`; 0 keeps them", Value: 7 * 24 * time.Hour},
+			&cli.StringFlag{Name: "log", Usage: "`KIND` of request log on stderr: text, json or none", Value: "text"},
+		},
+		Action: serveAction,
+	}
+}
+
+func serveAction(c *cli.Context) error {
+	e := envOf(c)
+	if c.Args().Present() {
+		return usage("serve takes no argument, and %q was given; --dir names the cluster", c.Args().First())
+	}
+	log, err := logger(c.String("log"), c.App.ErrWriter)
+	if err != nil {
+		return err
+	}
+	if k := c.String("etag"); k != "md5" && k != "opaque" {
+		return usage("--etag %q: want md5 or opaque", k)
+	}
+	root, made, err := rootKey(os.Getenv)
+	if err != nil {
+		return err
+	}
+	o := gateway.Options{Address: c.String("listen"), Region: c.String("region"), Domain: c.String("domain"), CertFile: c.String("cert"), KeyFile: c.String("key"),
+		Insecure: c.Bool("insecure"), OpaqueETags: c.String("etag") == "opaque", Connections: c.Int("connections"), Requests: c.Int("requests"), Root: root, Log: log}
+	return e.with(c.Context, false, func(cl *cluster.Cluster) error {
+		srv, err := gateway.New(cl, o)
+		if err != nil {
+			return usageError{err}
+		}
+		ready := func() {
+			scheme := "http"
+			if o.CertFile != "" {
+				scheme = "https"
+			}
+			fmt.Fprintf(e.out, "serving %s at %s://%s, region %s\n", e.dir, scheme, o.Address, o.Region)
+			if made {
+				fmt.Fprintf(e.out, "access key %s\nsecret key %s\n(made for this run; set WATTLE_ROOT_USER and WATTLE_ROOT_PASSWORD to choose)\n", root.Access, root.Secret)
+			}
+		}
+		return runServe(c.Context, srv, cl, log, c.Duration("grace"), c.Duration("abort-uploads-after"), ready)
+	})
+}
+
+// runServe serves until ctx ends, then lets the requests in flight end.
+func runServe(ctx context.Context, srv *gateway.Server, cl *cluster.Cluster, log *slog.Logger, grace, uploads time.Duration, ready func()) error {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	done := make(chan error, 1)
+	go func() { done <- srv.Serve(ready) }()
+	sweep := time.NewTicker(10 * time.Minute)
+	defer sweep.Stop()
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-hup:
+			if err := srv.Reload(); err != nil {
+				log.Error("certificate not read again", "error", err)
+			}
+		case now := <-sweep.C:
+			if uploads > 0 {
+				dropUploads(ctx, cl, log, now.Add(-uploads))
+			}
+		case <-ctx.Done():
+			limit, cancel := context.WithTimeout(context.Background(), grace)
+			defer cancel()
+			err := srv.Shutdown(limit)
+			<-done
+			return err
+		}
+	}
+}
+
+func dropUploads(ctx context.Context, cl *cluster.Cluster, log *slog.Logger, before time.Time) {
+	old, err := cl.AbortUploadsBefore(ctx, before)
+	for _, u := range old {
+		log.Info("old upload dropped", "bucket", u.Bucket, "key", u.Key, "upload", u.ID, "begun", u.Created)
+	}
+	if err != nil {
+		log.Error("drop old uploads", "error", err)
+	}
+}
+
+func logger(kind string, w io.Writer) (*slog.Logger, error) {
+	switch kind {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, nil)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, nil)), nil
+	case "none":
+		return slog.New(slog.DiscardHandler), nil
+	}
+	return nil, usage("--log %q: want text, json or none", kind)
+}
+
+// rootKey takes the root key from the environment, or makes one.
+func rootKey(getenv func(string) string) (k gateway.Credentials, made bool, err error) {
+	k = gateway.Credentials{Access: getenv("WATTLE_ROOT_USER"), Secret: getenv("WATTLE_ROOT_PASSWORD")}
+	switch {
+	case k.Access == "" && k.Secret == "":
+		var b [40]byte
+		rand.Read(b[:])
+		access := base32.StdEncoding.EncodeToString(b[:10])
+		return gateway.Credentials{Access: access, Secret: strings.NewReplacer("+", "a", "/", "b").Replace(base64.RawStdEncoding.EncodeToString(b[10:]))}, true, nil
+	case k.Access == "" || k.Secret == "":
+		return k, false, usage("set both WATTLE_ROOT_USER and WATTLE_ROOT_PASSWORD, or neither")
+	case len(k.Secret) < 8:
+		return k, false, usage("WATTLE_ROOT_PASSWORD has %d characters, and at least 8 are needed", len(k.Secret))
+	}
+	return k, false, nil
+}

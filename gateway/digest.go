@@ -1,0 +1,295 @@
+package gateway
+
+import (
+	"context"
+	"crypto/md5"
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"hash/crc32"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/minio/crc64nvme"
+	"github.com/versity/versitygw/s3api/middlewares"
+	"github.com/versity/versitygw/s3err"
+
+	"github.com/wattle-storage/wattle/cluster"
+)
+
+// defaultAlgorithm is the checksum of bodies for which the client chose none.
+const defaultAlgorithm = "CRC64NVME"
+
+// newHash makes the hash of a checksum algorithm.
+func newHash(algorithm string) (hash.Hash, error) {
+	switch algorithm {
+	case "CRC32":
+		return crc32.NewIEEE(), nil
+	case "CRC32C":
+		return crc32.New(castagnoli), nil
+	case "CRC64NVME":
+		return crc64nvme.New(), nil
+	case "SHA1":
+		return sha1.New(), nil
+	case "SHA256":
+		return sha256.New(), nil
+	}
+	return nil, s3err.GetAPIError(s3err.ErrInvalidChecksumAlgorithm)
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// sums are the checksums of a request or an answer, by algorithm.
+type sums struct{ CRC32, CRC32C, CRC64NVME, SHA1, SHA256 *string }
+
+// first returns the checksum that is given, if one is.
+func (s sums) first() (algorithm, value string) {
+	for _, c := range []struct {
+		name  string
+		value *string
+	}{{"CRC32", s.CRC32}, {"CRC32C", s.CRC32C}, {"CRC64NVME", s.CRC64NVME}, {"SHA1", s.SHA1}, {"SHA256", s.SHA256}} {
+		if c.value != nil && *c.value != "" {
+			return c.name, strings.Clone(*c.value)
+		}
+	}
+	return "", ""
+}
+
+func sumsOf(c cluster.Checksum) (s sums) {
+	switch c.Algorithm {
+	case "CRC32":
+		s.CRC32 = &c.Value
+	case "CRC32C":
+		s.CRC32C = &c.Value
+	case "CRC64NVME":
+		s.CRC64NVME = &c.Value
+	case "SHA1":
+		s.SHA1 = &c.Value
+	case "SHA256":
+		s.SHA256 = &c.Value
+	}
+	return s
+}
+
+func checksumType(c cluster.Checksum) types.ChecksumType {
+	switch {
+	case c.Algorithm == "":
+		return ""
+	case c.Composite:
+		return types.ChecksumTypeComposite
+	}
+	return types.ChecksumTypeFullObject
+}
+
+// A payload reads a body, watches that it goes on coming, and takes its digests on the way:
+// the slow ones beside the reading, in a goroutine of their own.
+type payload struct {
+	r     io.Reader
+	conn  net.Conn
+	stall time.Duration
+	renew time.Time
+
+	algorithm string
+	want      string // value that the client gave, in base64
+	quick     hash.Hash
+	slow      []hash.Hash
+	md5       hash.Hash // of slow, or nil
+
+	size    int64
+	chunk   []byte
+	chunks  chan []byte
+	done    sync.WaitGroup
+	trailer middlewares.ChecksumReader // carries the checksum itself, verified
+}
+
+// besideAfter is how many bytes are hashed where they are read: a goroutine is not worth it.
+const besideAfter = 128 << 10
+
+const chunkSize = 128 << 10
+
+var chunkPool = sync.Pool{New: func() any { b := make([]byte, 0, chunkSize); return &b }}
+
+// newPayload prepares to read a body. withMD5 asks for the MD5.
+func (f *front) newPayload(ctx context.Context, r io.Reader, given sums, algorithm types.ChecksumAlgorithm, withMD5 bool) (*payload, error) {
+	p := &payload{r: r, stall: f.stall}
+	if req := request(ctx); req != nil {
+		p.conn = req.Conn()
+	}
+	p.algorithm, p.want = given.first()
+	if t, ok := r.(middlewares.ChecksumReader); ok && t.Algorithm() != "" {
+		p.trailer, p.algorithm = t, strings.ToUpper(t.Algorithm())
+	}
+	if p.algorithm == "" {
+		p.algorithm = strings.Clone(string(algorithm))
+	}
+	if p.algorithm == "" {
+		p.algorithm = defaultAlgorithm
+	}
+	if p.trailer == nil {
+		h, err := newHash(p.algorithm)
+		if err != nil {
+			return nil, err
+		}
+		if p.algorithm == "SHA1" || p.algorithm == "SHA256" {
+			p.slow = append(p.slow, h)
+		}
+		p.quick = h
+	}
+	if withMD5 {
+		p.md5 = md5.New()
+		p.slow = append(p.slow, p.md5)
+	}
+	return p, nil
+}
+
+func (p *payload) Read(b []byte) (int, error) {
+	if p.conn != nil {
+		if now := time.Now(); now.After(p.renew) {
+			p.conn.SetReadDeadline(now.Add(p.stall))
+			p.renew = now.Add(p.stall / 8)
+		}
+	}
+	n, err := p.r.Read(b)
+	p.size += int64(n)
+	p.hash(b[:n])
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = s3err.GetAPIError(s3err.ErrIncompleteBody)
+	}
+	return n, err
+}
+
+func (p *payload) hash(b []byte) {
+	if p.quick != nil && !p.quickIsSlow() {
+		p.quick.Write(b)
+	}
+	if len(p.slow) == 0 || len(b) == 0 {
+		return
+	}
+	if p.chunks == nil && p.size <= besideAfter {
+		for _, h := range p.slow {
+			h.Write(b)
+		}
+		return
+	}
+	if p.chunks == nil {
+		p.chunks = make(chan []byte, 3)
+		p.done.Go(func() {
+			for c := range p.chunks {
+				for _, h := range p.slow {
+					h.Write(c)
+				}
+				c = c[:0]
+				chunkPool.Put(&c)
+			}
+		})
+	}
+	for len(b) > 0 {
+		if p.chunk == nil {
+			p.chunk = *chunkPool.Get().(*[]byte)
+		}
+		n := min(len(b), chunkSize-len(p.chunk))
+		p.chunk = append(p.chunk, b[:n]...)
+		b = b[n:]
+		if len(p.chunk) == chunkSize {
+			p.chunks <- p.chunk
+			p.chunk = nil
+		}
+	}
+}
+
+func (p *payload) quickIsSlow() bool { return len(p.slow) > 0 && p.slow[0] == p.quick }
+
+// close waits for the goroutine; the digests are complete then.
+func (p *payload) close() {
+	if p.chunks != nil {
+		if len(p.chunk) > 0 {
+			p.chunks <- p.chunk
+		}
+		p.chunk = nil
+		close(p.chunks)
+		p.done.Wait()
+		p.chunks = nil
+		p.slow = nil
+	}
+	if p.conn != nil {
+		p.conn.SetReadDeadline(time.Time{})
+	}
+}
+
+// checksum is that of the whole body; it fails when the client gave another.
+func (p *payload) checksum() (cluster.Checksum, error) {
+	p.close()
+	c := cluster.Checksum{Algorithm: p.algorithm}
+	if p.trailer != nil {
+		c.Value = strings.Clone(p.trailer.Checksum())
+		return c, nil
+	}
+	c.Value = base64.StdEncoding.EncodeToString(p.quick.Sum(nil))
+	if p.want != "" && p.want != c.Value {
+		return c, s3err.GetChecksumBadDigestErr(types.ChecksumAlgorithm(p.algorithm))
+	}
+	return c, nil
+}
+
+// etag is the MD5 of the body, or a tag of its checksum that no client takes for an MD5.
+func (p *payload) etag(c cluster.Checksum) string {
+	p.close()
+	if p.md5 != nil {
+		return hex.EncodeToString(p.md5.Sum(nil))
+	}
+	sum := sha256.Sum256(fmt.Append(nil, c.Algorithm, c.Value, p.size))
+	return hex.EncodeToString(sum[:16]) + "-0"
+}
+
+// finish checks a body that was read to its end against what was announced, and fills in
+// what is known now. want is its length, or negative when that was not said.
+func (p *payload) finish(size, want int64, a *cluster.Attributes) error {
+	if want >= 0 && size != want {
+		return s3err.GetAPIError(s3err.ErrIncompleteBody)
+	}
+	c, err := p.checksum()
+	if err != nil {
+		return err
+	}
+	a.Checksum, a.ETag = c, p.etag(c)
+	return nil
+}
+
+// opaqueETag is the ETag of an object that was put without one.
+func opaqueETag(seq int64) string { return fmt.Sprintf("%032x-0", uint64(seq)) }
+
+// compositeChecksum is the checksum of the parts' checksums.
+func compositeChecksum(algorithm string, parts []cluster.Part) (cluster.Checksum, error) {
+	h, err := newHash(algorithm)
+	if err != nil {
+		return cluster.Checksum{}, err
+	}
+	for _, p := range parts {
+		b, err := base64.StdEncoding.DecodeString(p.Checksum.Value)
+		if err != nil {
+			return cluster.Checksum{}, err
+		}
+		h.Write(b)
+	}
+	return cluster.Checksum{Algorithm: algorithm, Value: fmt.Sprintf("%s-%d", base64.StdEncoding.EncodeToString(h.Sum(nil)), len(parts)), Composite: true}, nil
+}
+
+// multipartETag is the MD5 of the parts' MD5s with their number.
+func multipartETag(parts []cluster.Part) string {
+	h := md5.New()
+	for _, p := range parts {
+		tag, _, _ := strings.Cut(p.ETag, "-")
+		if b, err := hex.DecodeString(tag); err == nil {
+			h.Write(b)
+		}
+	}
+	return fmt.Sprintf("%x-%d", h.Sum(nil), len(parts))
+}
