@@ -30,9 +30,18 @@ type Spent struct {
 	Starts   int64         `json:"starts,omitempty"` // drives that had to start for it
 }
 
+// Plus returns the energy of two requests. A start that both waited for counts twice.
+func (s Spent) Plus(t Spent) Spent {
+	return Spent{s.Joules + t.Joules, t.Status, t.Boundary, s.Starts + t.Starts}
+}
+
+// wallClock is the time as other processes see it too, without this one's monotonic clock.
+func wallClock() time.Time { return time.Now().UTC().Round(0) }
+
 // Keys of the catalog's meta.
 const (
 	ledgerKey   = "ledger"
+	ledgerBad   = "ledger_bad"      // one that could not be read
 	ledgerSeq   = "ledger_sequence" // newest batch that the ledger's holdings know
 	ledgerEvery = time.Second       // a batch that comes so long after the last one that wrote the ledger writes it
 )
@@ -277,8 +286,12 @@ func (c *Cluster) openBook(ctx context.Context, begin func(*tx) error) error {
 	now := c.clock()
 	l, err := c.loadLedger(now)
 	if err != nil {
-		c.notify("%v; the energy ledger begins anew", err)
+		c.notify("%v; the energy ledger begins anew, the old one is kept in the catalog as %s", err, ledgerBad)
 		l = energy.NewLedger(now)
+		if bad, err := c.catalog.meta(ledgerKey); err == nil {
+			keep := begin
+			begin = func(t *tx) error { return errors.Join(keep(t), t.setMeta(ledgerBad, bad)) }
+		}
 	}
 	notes, done := c.takeLedgerNotes()
 	l.Absorb(notes, now)
@@ -324,7 +337,7 @@ func (k *book) upkeep(c *Cluster, now time.Time) {
 		n := d.Counters()
 		rest := n.Minus(k.claimed[id])
 		k.claimed[id] = n
-		if rest.Reads < 0 || rest.Writes < 0 || rest.BytesRead < 0 || rest.BytesWritten < 0 || rest.Syncs < 0 {
+		if rest.Reads < 0 || rest.Writes < 0 || rest.ReadSeeks < 0 || rest.WriteSeeks < 0 || rest.BytesRead < 0 || rest.BytesWritten < 0 || rest.Syncs < 0 {
 			continue // the disk was opened anew
 		}
 		if w := energy.Work(rest); w.Ops() > 0 {

@@ -118,7 +118,7 @@ func prepare(dir string, o Options) (*Cluster, error) {
 		c.notify = func(string, ...any) {}
 	}
 	if c.clock = o.Now; c.clock == nil {
-		c.clock = time.Now
+		c.clock = wallClock
 	}
 	if c.opener == nil {
 		c.opener = directories{dir}
@@ -388,12 +388,7 @@ func (c *Cluster) Counters() disks.Counters {
 	var sum disks.Counters
 	for _, id := range c.diskIDs() {
 		if d := c.disk(id); d != nil {
-			n := d.Counters()
-			sum.Reads += n.Reads
-			sum.Writes += n.Writes
-			sum.Syncs += n.Syncs
-			sum.BytesRead += n.BytesRead
-			sum.BytesWritten += n.BytesWritten
+			sum = sum.Plus(d.Counters())
 		}
 	}
 	return sum

@@ -99,9 +99,11 @@ type Space struct {
 	Capacity, Used, Ahead, Free int64
 }
 
-// Counters count the calls that reached the device.
+// Counters count the calls that reached the device. Seeks are those reads and writes that do
+// not go on where the last one ended: what makes a drive move its heads.
 type Counters struct {
 	Reads, Writes, Syncs    int64
+	ReadSeeks, WriteSeeks   int64
 	BytesRead, BytesWritten int64
 }
 

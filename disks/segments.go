@@ -52,9 +52,10 @@ type Segments struct {
 	syncing sync.Mutex
 	freeing sync.Mutex
 
-	number atomic.Int32 // of the identity, for count
+	number atomic.Int32  // of the identity, for count
+	arm    atomic.Uint64 // segment (32 bits) and offset where the last access ended
 
-	reads, writes, syncs, bytesRead, bytesWritten atomic.Int64
+	reads, writes, syncs, readSeeks, writeSeeks, bytesRead, bytesWritten atomic.Int64
 }
 
 // A segment is one file. Its fields are guarded by the disk's mu unless said otherwise.
@@ -447,7 +448,7 @@ func (d *Segments) appendSome(ctx context.Context, shards []Shard, places *[]Add
 		n++
 	}
 	d.iovs = iov
-	d.count(ctx, Counters{Writes: 1, BytesWritten: at - s.end})
+	d.count(ctx, Counters{Writes: 1, WriteSeeks: d.seeks(s, s.end, at-s.end), BytesWritten: at - s.end})
 	if err := s.f.writev(iov, s.end); err != nil {
 		d.breakSegment(s)
 		return 0, fmt.Errorf("segment %d: write: %w", s.number, err)
@@ -520,7 +521,7 @@ func (d *Segments) roll(ctx context.Context, size int64) error {
 func (d *Segments) seal(ctx context.Context, s *segment) error {
 	d.cutAhead(s)
 	footer := appendFooter(nil, s.generation, s.entries)
-	d.count(ctx, Counters{Writes: 1, BytesWritten: int64(len(footer))})
+	d.count(ctx, Counters{Writes: 1, WriteSeeks: d.seeks(s, s.end, int64(len(footer))), BytesWritten: int64(len(footer))})
 	if err := s.f.writev([][]byte{footer}, s.end); err != nil {
 		d.breakSegment(s)
 		return fmt.Errorf("segment %d: write footer: %w", s.number, err)
@@ -737,7 +738,7 @@ func (d *Segments) check(ctx context.Context, r Ref, off, n int) error {
 }
 
 func (d *Segments) readv(ctx context.Context, s *segment, iov [][]byte, at int64, n int) error {
-	d.count(ctx, Counters{Reads: 1, BytesRead: int64(n)})
+	d.count(ctx, Counters{Reads: 1, ReadSeeks: d.seeks(s, at, int64(n)), BytesRead: int64(n)})
 	err := s.f.readv(iov, at)
 	if errors.Is(err, errShort) {
 		err = fmt.Errorf("%w: %w", ErrCorrupt, err)
@@ -843,7 +844,7 @@ func (d *Segments) measure() int64 {
 
 // Counters tells what reached the device since the disk was opened.
 func (d *Segments) Counters() Counters {
-	return Counters{d.reads.Load(), d.writes.Load(), d.syncs.Load(), d.bytesRead.Load(), d.bytesWritten.Load()}
+	return Counters{d.reads.Load(), d.writes.Load(), d.syncs.Load(), d.readSeeks.Load(), d.writeSeeks.Load(), d.bytesRead.Load(), d.bytesWritten.Load()}
 }
 
 // Close closes the files and gives up the lock. It does not sync.

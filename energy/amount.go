@@ -144,6 +144,29 @@ func (a Amount) String() string {
 	return strings.TrimSuffix(strings.TrimRight(s, "0"), ".")
 }
 
+// Round rounds parts to multiples of unit nanojoules so that they sum to their rounded sum,
+// for print: by the largest remainder.
+func Round(parts []Amount, unit uint64) (rounded []Amount, sum Amount) {
+	var down Amount
+	rests := make([]uint64, len(parts))
+	rounded = make([]Amount, len(parts))
+	for i, p := range parts {
+		n, rest := p.over(unit)
+		rounded[i], rests[i] = n.times(unit), rest
+		sum, down = sum.Plus(p), down.Plus(rounded[i])
+	}
+	n, rest := sum.over(unit)
+	if rest*2 >= unit {
+		n = n.Plus(Nano(1))
+	}
+	sum = n.times(unit)
+	for left := sum.Minus(down); !left.IsZero(); left = left.Minus(Nano(unit)) {
+		i := slices.Index(rests, slices.Max(rests))
+		rounded[i], rests[i] = rounded[i].Plus(Nano(unit)), 0
+	}
+	return rounded, sum
+}
+
 // MarshalJSON writes joules as a number with up to nine decimals.
 func (a Amount) MarshalJSON() ([]byte, error) { return []byte(a.String()), nil }
 

@@ -121,7 +121,7 @@ func TestConservation(t *testing.T) {
 			"work": func(t *rapid.T) {
 				n := func(most int64) int64 { return rapid.Int64Range(0, most).Draw(t, "n") }
 				l.Work(now, rapid.Int32Range(0, 2).Draw(t, "drive"), Cause(rapid.IntRange(1, causes-1).Draw(t, "why")),
-					Work{n(100), n(100), n(10), n(1e9), n(1e9)}, shares.Draw(t, "shares"))
+					Work{n(100), n(100), n(10), n(100), n(100), n(1e9), n(1e9)}, shares.Draw(t, "shares"))
 			},
 			"code": func(t *rapid.T) {
 				l.Coded(time.Duration(rapid.Int64Range(-5, 1e10).Draw(t, "cpu")), shares.Draw(t, "shares"))
@@ -189,7 +189,7 @@ func TestYear(t *testing.T) {
 	l.Settings.Gap = -1
 	l.Hold(epoch, "half", 6e12)
 	for m := range 12 {
-		l.Work(epoch.Add(time.Duration(m)*Year/12), 0, ForGet, Work{Reads: 1000, BytesRead: 1e9}, []Share{{"half", 1}})
+		l.Work(epoch.Add(time.Duration(m)*Year/12), 0, ForGet, Work{Reads: 1000, ReadSeeks: 1000, BytesRead: 1e9}, []Share{{"half", 1}})
 	}
 	l.Resume(epoch.Add(Year))
 	es3 := l.Drives[1].Spent.Sum().Joules().KWh()
@@ -253,7 +253,7 @@ func TestSpinDownNext(t *testing.T) {
 func TestStandby(t *testing.T) {
 	l := ledger(10 * time.Minute)
 	l.Hold(epoch, "b", 1)
-	spent := l.Work(epoch.Add(time.Hour), 1, ForGet, Work{Reads: 1}, []Share{{"b", 1}})
+	spent := l.Work(epoch.Add(time.Hour), 1, ForGet, Work{Reads: 1, ReadSeeks: 1}, []Share{{"b", 1}})
 	d := l.Drives[1]
 	if d.Times[Idle] != 10*time.Minute || d.Times[Standby] != 50*time.Minute || d.Starts != 1 || d.Times[SpinUp] == 0 {
 		t.Errorf("%+v", d)
@@ -315,7 +315,7 @@ func TestAbsorb(t *testing.T) {
 	l := ledger(0)
 	at := func(h int) time.Time { return epoch.Add(time.Duration(h) * time.Hour) }
 	read := Note{From: at(2), To: at(2)}
-	read.Add(1, ForGet, "b", Work{Reads: 1})
+	read.Add(1, ForGet, "b", Work{Reads: 1, ReadSeeks: 1})
 	read.Add(1, ForGet, "b", Work{Reads: 2})
 	read.AddCPU("b", time.Second)
 	p, err := json.Marshal(read)
@@ -345,7 +345,7 @@ func TestAbsorb(t *testing.T) {
 
 func FuzzDecodeLedger(f *testing.F) {
 	l := ledger(time.Hour)
-	l.Work(epoch.Add(time.Hour), 1, ForGet, Work{Reads: 1}, []Share{{"b", 1}})
+	l.Work(epoch.Add(time.Hour), 1, ForGet, Work{Reads: 1, ReadSeeks: 1}, []Share{{"b", 1}})
 	l.Settle(epoch.Add(2 * time.Hour))
 	p, err := l.Encode()
 	if err != nil {
@@ -390,7 +390,7 @@ func BenchmarkYear(b *testing.B) {
 			l.Set(epoch, i, Place{Profile: "helium-5w", Capacity: 18e12})
 		}
 		for h := range 8766 {
-			l.Work(epoch.Add(time.Duration(h)*time.Hour), int32(h%36), ForGet, Work{Reads: 1, BytesRead: 65536}, nil)
+			l.Work(epoch.Add(time.Duration(h)*time.Hour), int32(h%36), ForGet, Work{Reads: 1, ReadSeeks: 1, BytesRead: 65536}, nil)
 		}
 		l.Settle(epoch.Add(Year))
 	}
@@ -401,7 +401,7 @@ func ExampleLedger() {
 	l := NewLedger(now)
 	l.Set(now, 1, Place{Site: "paris", Name: "paris/d1", Profile: "seagate-es3-4tb-sata", Capacity: 4e12})
 	l.Hold(now, "photos", 1e12)
-	l.Work(now, 1, ForPut, Work{Writes: 2, Syncs: 1, BytesWritten: 1e9}, []Share{{"photos", 1}})
+	l.Work(now, 1, ForPut, Work{Writes: 2, WriteSeeks: 2, Syncs: 1, BytesWritten: 1e9}, []Share{{"photos", 1}})
 	l.Settle(now.Add(time.Hour))
 	rows, err := l.By("bucket", false)
 	if err != nil {

@@ -7,19 +7,23 @@ import (
 	"time"
 )
 
-// Work is what a drive was asked for. A sync counts as one random write more: what the file
-// system writes down to find the data again.
+// Work is what a drive was asked for. Seeks are the reads and writes that do not go on where
+// the last one ended. A sync counts as one random write more: what the file system writes
+// down to find the data again.
 type Work struct {
 	Reads        int64 `json:"reads,omitempty"`
 	Writes       int64 `json:"writes,omitempty"`
 	Syncs        int64 `json:"syncs,omitempty"`
+	ReadSeeks    int64 `json:"read_seeks,omitempty"`
+	WriteSeeks   int64 `json:"write_seeks,omitempty"`
 	BytesRead    int64 `json:"bytes_read,omitempty"`
 	BytesWritten int64 `json:"bytes_written,omitempty"`
 }
 
 // Plus returns the sum of w and v.
 func (w Work) Plus(v Work) Work {
-	return Work{w.Reads + v.Reads, w.Writes + v.Writes, w.Syncs + v.Syncs, w.BytesRead + v.BytesRead, w.BytesWritten + v.BytesWritten}
+	return Work{w.Reads + v.Reads, w.Writes + v.Writes, w.Syncs + v.Syncs, w.ReadSeeks + v.ReadSeeks, w.WriteSeeks + v.WriteSeeks,
+		w.BytesRead + v.BytesRead, w.BytesWritten + v.BytesWritten}
 }
 
 // Ops counts the I/Os.
@@ -141,14 +145,14 @@ func (p Profile) rate() Estimate {
 	return Estimate{slices.Min(list), math.Exp(sum / float64(len(list))), slices.Max(list), "MB/s", Model, "drives of kind " + p.Kind}
 }
 
-// Busy is the time that work takes by state: each I/O a random access, and its bytes at the
-// sequential rate.
+// Busy is the time that work takes by state: a random access for each seek and sync, and the
+// bytes at the sequential rate.
 func (m *Meter) Busy(w Work) Times {
 	var t Times
 	ms := func(v float64) time.Duration { return time.Duration(v * 1e6) }
 	bytes := func(n int64) time.Duration { return time.Duration(float64(n) / m.MBs.Typical * 1e3) }
-	t[Active] = ms(m.ReadMS.Typical * float64(w.Reads))
-	t[RandomWrite] = ms(m.WriteMS.Typical * float64(w.Writes+w.Syncs))
+	t[Active] = ms(m.ReadMS.Typical * float64(w.ReadSeeks))
+	t[RandomWrite] = ms(m.WriteMS.Typical * float64(w.WriteSeeks+w.Syncs))
 	t[Sequential], t[SequentialWrite] = bytes(w.BytesRead), bytes(w.BytesWritten)
 	return t
 }

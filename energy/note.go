@@ -67,7 +67,7 @@ func DecodeNote(p []byte) (Note, error) {
 	}
 	const most = 1 << 50 // far more than any process does, small enough that sums hold
 	for _, w := range n.Work {
-		for _, v := range []int64{w.Reads, w.Writes, w.Syncs, w.BytesRead, w.BytesWritten} {
+		for _, v := range []int64{w.Reads, w.Writes, w.Syncs, w.ReadSeeks, w.WriteSeeks, w.BytesRead, w.BytesWritten} {
 			if v < 0 || v > most {
 				return n, fmt.Errorf("%w: note: drive %d: %d is no number of I/Os or bytes", ErrLedger, w.Drive, v)
 			}

@@ -20,16 +20,17 @@ import (
 
 // An env is what a command runs in.
 type env struct {
-	dir    string
-	json   bool
-	quiet  bool
-	in     io.Reader
-	out    io.Writer
-	errOut io.Writer
+	dir     string
+	json    bool
+	quiet   bool
+	verbose bool // say the energy of requests
+	in      io.Reader
+	out     io.Writer
+	errOut  io.Writer
 }
 
 func envOf(c *cli.Context) *env {
-	return &env{c.String("dir"), c.Bool("json"), c.Bool("quiet"), c.App.Reader, c.App.Writer, c.App.ErrWriter}
+	return &env{c.String("dir"), c.Bool("json"), c.Bool("quiet"), c.Bool("verbose"), c.App.Reader, c.App.Writer, c.App.ErrWriter}
 }
 
 // talk says something on stderr.

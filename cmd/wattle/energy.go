@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -16,26 +17,78 @@ import (
 func energyCommand() *cli.Command {
 	return &cli.Command{
 		Name: "energy", Usage: "say what the cluster's drives draw, and what replication would", Category: "energy",
-		Description: "Counts the drives alone, each at its profile's idle watts; a failed or missing drive counts 0 W.\n\n" + examples("wattle energy", "wattle energy --explain", "wattle energy --json"),
-		Flags:       []cli.Flag{&cli.BoolFlag{Name: "explain", Usage: "show formulas, inputs and sources"}},
+		Description: "First what the drives draw now, each at its profile's idle watts (a failed or missing one 0 W), and per terabyte;\nthen the ledger: what drives and coding have used since the cluster was made, by cause, bucket, site or drive.\n\n" +
+			examples("wattle energy", "wattle energy --by bucket", "wattle energy --by bucket --spread-unallocated", "wattle energy --explain", "wattle energy --set spin-down=53m",
+				"wattle energy --set gap=all --set core-watts=6", "wattle energy --measure 2s", "wattle energy --json | jq '.ledger.by.bucket'"),
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "by", Usage: "only the ledger, by `KEY`: cause, bucket, site or drive"},
+			&cli.BoolFlag{Name: "spread-unallocated", Usage: "let buckets bear what no bucket holds, in proportion to what they bear"},
+			&cli.BoolFlag{Name: "explain", Usage: "show formulas, inputs and sources"},
+			&cli.StringSliceFlag{Name: "set", Usage: "count otherwise from now on: `NAME=VALUE`, spin-down=never|TIME (modelled drives stop so long after their last I/O), gap=all|none|TIME (at most so much of a time in which nobody opened the cluster), core-watts=W|default"},
+			&cli.DurationFlag{Name: "measure", Usage: "read the machine's own meters (RAPL, hwmon) over a `TIME`, beside the model"},
+		},
 		Action: func(c *cli.Context) error {
 			if err := arguments(c, 0, 0, "no arguments"); err != nil {
 				return err
 			}
-			e := envOf(c)
-			return e.with(c.Context, true, func(cl *cluster.Cluster) error {
-				r, err := energyReport(c.Context, cl)
-				if err != nil {
+			by := c.String("by")
+			if by != "" && !slices.Contains(groupings, by) {
+				return usage("--by %s: want cause, bucket, site or drive", by)
+			}
+			if d := c.Duration("measure"); d < 0 || d > time.Hour {
+				return usage("--measure %s: want up to an hour", d)
+			}
+			var changed energy.Settings
+			for _, s := range c.StringSlice("set") {
+				if err := applySetting(&changed, s); err != nil {
 					return err
 				}
-				if e.json {
-					return e.document(r)
-				}
-				showEnergy(e.out, r, c.Bool("explain"))
-				return nil
-			})
+			}
+			e := envOf(c)
+			return e.with(c.Context, !c.IsSet("set"), func(cl *cluster.Cluster) error { return runEnergy(c, e, cl, by) })
 		},
 	}
+}
+
+func runEnergy(c *cli.Context, e *env, cl *cluster.Cluster, by string) error {
+	if list := c.StringSlice("set"); len(list) > 0 {
+		err := cl.SetLedger(func(s *energy.Settings) {
+			for _, text := range list {
+				_ = applySetting(s, text) // it was tried before
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	r, err := energyReport(c.Context, cl)
+	if err != nil {
+		return err
+	}
+	if r.Ledger, err = ledgerReport(cl, c.Bool("spread-unallocated")); err != nil {
+		return err
+	}
+	r.Measured = measure(c.Duration("measure"))
+	if e.json {
+		return e.document(r)
+	}
+	explain := c.Bool("explain")
+	if by == "" {
+		showEnergy(e.out, r, explain)
+		fmt.Fprintln(e.out)
+		by = "cause"
+	}
+	showLedger(e.out, r.Ledger, by)
+	if c.String("by") == "" || explain || c.IsSet("set") {
+		showStates(e.out, r.Ledger)
+	}
+	if c.String("by") == "" || c.IsSet("measure") {
+		showMeasured(e.out, r.Measured)
+	}
+	if explain {
+		explainLedger(e.out, r.Ledger)
+	}
+	return nil
 }
 
 // An energyAnswer compares the cluster with three copies on the same drives.
@@ -48,6 +101,9 @@ type energyAnswer struct {
 	Ratio       float64        `json:"ratio"` // W per usable TB, scheme over replica
 	Off         int            `json:"drives_off"`
 	Comparisons []technology   `json:"technologies"`
+
+	Ledger   ledgerAnswer      `json:"ledger"`
+	Measured []energy.Measured `json:"measured"`
 }
 
 // A replica is the same drives holding three copies.

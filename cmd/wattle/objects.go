@@ -79,6 +79,7 @@ func putCommand() *cli.Command {
 			&cli.StringFlag{Name: "content-type", Usage: "`TYPE` (default: by the file's name)"},
 			&cli.BoolFlag{Name: "if-absent", Usage: "fail when the key exists"},
 			&cli.BoolFlag{Name: "no-create", Usage: "with -r, do not make the bucket"},
+			verboseFlag,
 		},
 		Action: func(c *cli.Context) error {
 			if err := arguments(c, 2, -1, "files and an address"); err != nil {
@@ -179,6 +180,9 @@ func (e *env) stored(o cluster.Object) error {
 	if !e.quiet {
 		fmt.Fprintf(e.out, "%s/%s  %s  %s\n", o.Bucket, o.Key, size(o.Size), o.Scheme)
 	}
+	if e.verbose && o.Energy != nil {
+		e.talk("%s/%s: %s", o.Bucket, o.Key, told(*o.Energy))
+	}
 	return nil
 }
 
@@ -187,7 +191,7 @@ func getCommand() *cli.Command {
 		Name: "get", Usage: "fetch an object, a tree, or to stdout", ArgsUsage: "BUCKET/KEY [FILE]", Category: "objects",
 		Description: examples("wattle get photos/2026/fjord.jpg", "wattle get photos/2026/fjord.jpg copy.jpg", "wattle get backups/home.tar - | tar x",
 			"wattle get -r goroot/src out"),
-		Flags: []cli.Flag{&cli.BoolFlag{Name: "recursive", Aliases: []string{"r"}, Usage: "fetch all keys below a prefix into a directory"}},
+		Flags: []cli.Flag{&cli.BoolFlag{Name: "recursive", Aliases: []string{"r"}, Usage: "fetch all keys below a prefix into a directory"}, verboseFlag},
 		Action: func(c *cli.Context) error {
 			if err := arguments(c, 1, 2, "an address and perhaps a file"); err != nil {
 				return err
@@ -267,10 +271,30 @@ func getObject(ctx context.Context, e *env, cl *cluster.Cluster, bucket, key, fi
 	if err != nil {
 		return err
 	}
-	if d := r.Degraded(); d.Shards > 0 {
+	d, spent := r.Degraded(), r.Energy()
+	if e.verbose {
+		e.talk("%s/%s: %s", bucket, key, told(spent))
+	}
+	if e.json && file != "-" {
+		o := r.Object()
+		if err := e.emit(gotten{o.Bucket, o.Key, file, o.Size, d, spent}); err != nil {
+			return err
+		}
+	}
+	if d.Shards > 0 {
 		return degradedError(bucket+"/"+key, d)
 	}
 	return nil
+}
+
+// gotten is the answer of a get to a file.
+type gotten struct {
+	Bucket   string           `json:"bucket"`
+	Key      string           `json:"key"`
+	File     string           `json:"file"`
+	Size     int64            `json:"size"`
+	Degraded cluster.Degraded `json:"degraded"`
+	Energy   cluster.Spent    `json:"energy"`
 }
 
 func degradedError(what string, d cluster.Degraded) error {

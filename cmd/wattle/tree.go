@@ -98,6 +98,7 @@ func putTrees(ctx context.Context, e *env, cl *cluster.Cluster, roots []string, 
 	b := e.bar("put", total)
 	var mu sync.Mutex
 	missing, survivesLeast := 0, 1<<30
+	var spent cluster.Spent
 	err = parallel(list, together, func(f entry) error {
 		obj, err := putEntry(ctx, cl, bucket, f, o, b)
 		if err != nil {
@@ -106,6 +107,9 @@ func putTrees(ctx context.Context, e *env, cl *cluster.Cluster, roots []string, 
 		mu.Lock()
 		defer mu.Unlock()
 		missing, survivesLeast = max(missing, obj.Missing), min(survivesLeast, obj.Survives)
+		if obj.Energy != nil {
+			spent = spent.Plus(*obj.Energy)
+		}
 		if e.json {
 			return e.emit(obj)
 		}
@@ -114,6 +118,9 @@ func putTrees(ctx context.Context, e *env, cl *cluster.Cluster, roots []string, 
 	b.done()
 	if err != nil {
 		return err
+	}
+	if e.verbose {
+		e.talk("%s: %s", to, told(spent))
 	}
 	if missing > 0 {
 		e.talk("up to %d shards of an object could not be placed; the weakest survives %s more until `wattle repair`", missing, count(survivesLeast, "loss"))
@@ -235,8 +242,11 @@ func getTree(ctx context.Context, e *env, cl *cluster.Cluster, from, out string)
 	if err != nil {
 		return err
 	}
+	if e.verbose {
+		e.talk("%s: %s", out, told(g.spent))
+	}
 	if e.json {
-		return errors.Join(e.emit(map[string]any{"address": from, "objects": len(list), "bytes": total, "degraded": g.degraded}), g.outcome(from))
+		return errors.Join(e.emit(map[string]any{"address": from, "objects": len(list), "bytes": total, "degraded": g.degraded, "energy": g.spent}), g.outcome(from))
 	}
 	if !e.quiet {
 		fmt.Fprintf(e.out, "%s: %s, %s\n", out, count(len(list), "file"), size(total))
@@ -256,6 +266,7 @@ type treeGet struct {
 
 	mu       sync.Mutex
 	degraded cluster.Degraded // guarded by mu
+	spent    cluster.Spent    // guarded by mu
 }
 
 func (g *treeGet) outcome(from string) error {
@@ -298,6 +309,7 @@ func (g *treeGet) object(o cluster.Object) error {
 	d := r.Degraded()
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.spent = g.spent.Plus(r.Energy())
 	g.degraded.Stripes += d.Stripes
 	g.degraded.Shards += d.Shards
 	for _, disk := range d.Disks {
