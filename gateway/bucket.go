@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"strings"
 	"time"
 
@@ -164,7 +165,9 @@ func (f *front) PutBucketAcl(_ context.Context, bucket string, data []byte) erro
 func (f *front) PutBucketVersioning(_ context.Context, bucket string, status types.BucketVersioningStatus) error {
 	if status == types.BucketVersioningStatusSuspended {
 		if _, err := f.lockConfig(bucket); err == nil {
-			return s3err.GetAPIError(s3err.ErrSuspendedVersioningNotAllowed)
+			e := s3err.GetAPIError(s3err.ErrSuspendedVersioningNotAllowed)
+			e.HTTPStatusCode = http.StatusConflict
+			return e
 		}
 	}
 	return f.set(bucket, cluster.SettingVersioning, []byte(status))

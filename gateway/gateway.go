@@ -103,6 +103,7 @@ type Server struct {
 
 	listening chan struct{}
 	inFlight  atomic.Int64
+	forms     chan struct{} // one for each form in memory
 	once      sync.Once
 	stopping  atomic.Bool
 }
@@ -115,7 +116,7 @@ func New(s Store, o Options) (*Server, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	f := &front{store: s, ctx: ctx, cancel: cancel, log: o.Log, opaque: o.OpaqueETags, stall: o.Stall, root: o.Root.Access}
-	srv := &Server{o: o, front: f, listening: make(chan struct{})}
+	srv := &Server{o: o, front: f, listening: make(chan struct{}), forms: make(chan struct{}, formBuffers)}
 	options := []s3api.Option{
 		s3api.WithQuiet(), s3api.WithKeepAlive(), s3api.WithConcurrencyLimiter(o.Connections, o.Requests), s3api.WithMpMaxParts(maxParts),
 		s3api.WithOnListen(func() { close(srv.listening) }),
@@ -307,7 +308,13 @@ func (s *Server) around(c fiber.Ctx) error {
 	start := time.Now()
 	c.Response().Header.Set("Server", "wattle")
 	var err error
-	if refusal := refused(&c.Request().Header); refusal != nil {
+	refusal := refused(&c.Request().Header)
+	if refusal == nil {
+		if e := s.fillFilename(c); e != nil {
+			errors.As(e, &refusal)
+		}
+	}
+	if refusal != nil {
 		id, host := utils.EnsureRequestIDs(c)
 		c.Response().Header.SetContentType(fiber.MIMEApplicationXML)
 		err = c.Status(refusal.StatusCode()).Send(refusal.XMLBody(id, host))
