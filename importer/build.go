@@ -128,6 +128,13 @@ func (s *hostSet) add(site, rack, name string, d Drive) {
 	s.hosts[i].Drives = append(s.hosts[i].Drives, d)
 }
 
+// group says with which others a host can only leave.
+func (s *hostSet) group(site, rack, name, group string) {
+	if i, ok := s.byKey[[3]string{site, rack, name}]; ok {
+		s.hosts[i].Group = group
+	}
+}
+
 func (s *hostSet) list() []Host { return s.hosts }
 
 // each calls f with each drive, which it may change.

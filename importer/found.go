@@ -2,6 +2,7 @@ package importer
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strings"
 
@@ -45,9 +46,11 @@ type Capacity struct {
 	Raw    int64 `json:"raw_bytes"`    // of the drives that hold data
 	Used   int64 `json:"used_bytes"`   // of Raw
 	Stored int64 `json:"stored_bytes"` // as users see it
-	Usable int64 `json:"usable_bytes"` // Raw over the overhead of what is stored
+	Usable int64 `json:"usable_bytes"` // what Raw less the reserve holds for users, under the overhead of what is stored
 	// Fill is Stored over Usable.
 	Fill float64 `json:"fill"`
+	// Reserve is the part of Raw that is to stay free.
+	Reserve float64 `json:"reserve"`
 	// Fullest is the fill of the fullest drive.
 	Fullest float64 `json:"fullest_drive,omitempty"`
 }
@@ -64,6 +67,7 @@ type Site struct {
 // A Host is a server with its drives.
 type Host struct {
 	Site, Rack, Name string
+	Group            string // hosts that can only leave together, "" for none
 	Drives           []Drive
 }
 
@@ -356,22 +360,74 @@ func (f *Found) capacity() {
 	if c.Used == 0 {
 		c.Used = used
 	}
-	var stored, raw float64
-	for _, p := range f.Pools {
-		if p.known {
-			stored += float64(p.Stored)
-			raw += float64(p.Stored) * p.Overhead
+	if c.Stored == 0 {
+		for _, p := range f.Pools {
+			c.Stored += p.Stored
 		}
 	}
-	if c.Stored == 0 {
-		c.Stored = int64(stored)
-	}
-	switch {
-	case stored > 0:
-		c.Usable = int64(float64(c.Raw) * stored / raw)
-		c.Fill = raw / float64(max(1, c.Raw))
-	case len(f.Pools) > 0 && f.Pools[0].known:
-		c.Usable = int64(float64(c.Raw) / f.Pools[0].Overhead)
-	}
+	c.Reserve = f.reserve()
+	c.Usable, c.Fill = f.usable(c.Raw)
 	f.Sizes = c
+}
+
+// usable is the bytes that the drives hold for users under the overhead of what they store,
+// class by class, and how full they are. Classes that hold nothing count as the others do.
+func (f *Found) usable(raw int64) (usable int64, fill float64) {
+	type sums struct{ raw, stored, need float64 }
+	by := map[string]*sums{}
+	of := func(class string) *sums {
+		if by[class] == nil {
+			by[class] = &sums{}
+		}
+		return by[class]
+	}
+	var all sums
+	for _, p := range f.Pools {
+		if p.known {
+			s := of(f.classOf(p))
+			s.stored, s.need = s.stored+float64(p.Stored), s.need+float64(p.Stored)*p.Overhead
+			all.stored, all.need = all.stored+float64(p.Stored), all.need+float64(p.Stored)*p.Overhead
+		}
+	}
+	if all.stored == 0 {
+		if len(f.Pools) > 0 && f.Pools[0].known {
+			return int64(float64(raw) * (1 - f.reserve()) / f.Pools[0].Overhead), 0
+		}
+		return 0, 0
+	}
+	several := len(f.classes()) > 1
+	for _, h := range f.Hosts {
+		for _, d := range h.Drives {
+			if d.Role != Data || d.State == Out {
+				continue
+			}
+			if several {
+				of(d.Class).raw += float64(d.Bytes)
+			} else {
+				of("").raw += float64(d.Bytes)
+			}
+		}
+	}
+	total := 0.0
+	for _, class := range sortedKeys(by) {
+		if s := by[class]; s.stored > 0 {
+			total += s.raw * s.stored / s.need
+		} else {
+			total += s.raw * all.stored / all.need
+		}
+	}
+	total *= 1 - f.reserve()
+	if total > 0 {
+		fill = all.stored / total
+	}
+	return int64(math.Min(total, maxBytes)), fill
+}
+
+// reserve is the part of the raw bytes that is to stay free: what lies above the fill at which
+// the cluster warns, or a tenth.
+func (f *Found) reserve() float64 {
+	if f.full.near > 0 && f.full.near < 1 {
+		return math.Round((1-f.full.near)*1000) / 1000
+	}
+	return 0.10
 }

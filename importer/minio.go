@@ -185,6 +185,7 @@ func (b *build) assembleMinIO(f *Found, hosts *hostSet) {
 		raw[d.pool] += d.Bytes
 		used += d.Used
 		hosts.add("site", "rack", d.host, d.Drive)
+		hosts.group("site", "rack", d.host, fmt.Sprintf("pool %d", d.pool))
 	}
 	f.Sizes.Used = used
 	if !m.parityKnown {

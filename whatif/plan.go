@@ -151,7 +151,7 @@ func (m *model) planOf(c Choice) (*plan, error) {
 	s := m.s
 	p := &plan{
 		name: c.Name, boundary: m.boundary, fractional: s.Fractional, layout: either(c.Layout, either(s.Workload.Layout, "packed")),
-		bays: orElse(float64(c.Bays), orElse(float64(s.Server.Drives), defaultBays)), perRack: orElse(float64(s.Rack.Servers), defaultServers), maxRackW: s.Rack.MaxKW * 1000,
+		bays: orElse(c.Bays, orElse(float64(s.Server.Drives), defaultBays)), perRack: orElse(float64(s.Rack.Servers), defaultServers), maxRackW: s.Rack.MaxKW * 1000,
 		standby: s.Workload.Standby, peak: orElse(s.Workload.Peak, 1), cap: orElse(s.Workload.Utilised, defaultUtilised),
 		life: orElse(s.Embodied.LifeYears, defaultLife), amplification: orElse(c.Amplification, orElse(s.Amplification, defaultAmplification)),
 		fill: orElse(c.Fill, orElse(s.Fill, m.todayFill)), fillGiven: c.Fill != 0 || s.Fill != 0, reserve: m.reserve(c),

@@ -89,7 +89,7 @@ type Choice struct {
 	PUE           *Range             `yaml:"pue,omitempty" doc:"PUE of every site"`
 	GPerKWh       *Range             `yaml:"g_per_kwh,omitempty" doc:"carbon intensity of every site"`
 	SlotW         *Range             `yaml:"slot_w,omitempty" doc:"overhead of a drive's slot"`
-	Bays          int                `yaml:"bays,omitempty" doc:"drives in a server"`
+	Bays          float64            `yaml:"bays,omitempty" doc:"drives in a server, on average"`
 }
 
 // A Sweep makes a Choice of every combination of its lists. An empty list stands for the

@@ -256,8 +256,8 @@ func (c *check) choice(f string, o *Choice) {
 		c.number(f+".sites", o.Sites)
 	}
 	c.shares(f+".", o.Fill, o.Reserve, o.Amplification)
-	if o.Bays < 0 || o.Bays > 10000 {
-		c.wrong(f+".bays", "%d drives in a server: want 1 to 10,000", o.Bays)
+	if o.Bays != 0 {
+		c.must(f+".bays", o.Bays, 1, 10000, " drives in a server")
 	}
 	c.oneOf(f+".layout", o.Layout, layouts)
 	c.states(f+".states", o.States)

@@ -29,7 +29,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("HOME", e.WorkDir)
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"code": code, "big": big},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"code": code, "big": big, "fixture": fixture},
 	})
 }
 
