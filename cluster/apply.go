@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -76,6 +77,10 @@ func (t *tx) apply(r record, i int) (o Object, fatal bool, err error) {
 	case recUpload, recPart, recComplete, recAbort:
 		o, err = t.multipart(r, int64(t.seq)<<20|int64(i))
 	case recFence:
+	case recCheckpoint:
+		err = t.checkpoint(r)
+	case recMoved:
+		err = t.moveExtent(r)
 	default:
 		return o, true, fmt.Errorf("record of kind %d", r.Kind)
 	}
@@ -351,6 +356,9 @@ func (t *tx) use(layout []extent, sign int64) error {
 		k := 1
 		if e.Count > 0 {
 			s, err := t.stripe(e.Stripe)
+			if errors.Is(err, sql.ErrNoRows) && sign < 0 {
+				continue // freed long ago, and recovery did not find it
+			}
 			if err != nil {
 				return err
 			}
@@ -451,11 +459,12 @@ func (t *tx) relocate(m move) (bool, error) {
 	return t.move(m.stripe, m.shard, m.old, m.new)
 }
 
-// freeStripes marks the data of stripes as gone, and forgets those without a journal.
-func (t *tx) freeStripes(list []*stripe) error {
+// freeStripes marks the data of stripes as gone, and forgets those without a journal that is
+// to be kept.
+func (t *tx) freeStripes(list []*stripe, keep func(*stripe) bool) error {
 	for _, s := range list {
 		q := `DELETE FROM stripes WHERE id = ?`
-		if s.Journal > 0 {
+		if keep(s) {
 			q = `UPDATE stripes SET freed = 1 WHERE id = ?`
 		}
 		if err := t.exec(q, int64(s.ID)); err != nil {
@@ -474,4 +483,92 @@ func (t *tx) addDamage(id uint64, shard int) error {
 
 func (t *tx) clearDamage(id uint64, shard int) error {
 	return t.exec(`DELETE FROM damage WHERE stripe = ? AND shard = ?`, int64(id), shard)
+}
+
+// checkpoint makes r's the newest checkpoint, in place of the one before.
+func (t *tx) checkpoint(r record) error {
+	var blob []byte
+	err := t.row(`SELECT v FROM meta WHERE k = 'checkpoint'`, nil, &blob)
+	if err == nil {
+		var old checkpointed
+		if old, err = decodeCheckpointed(blob); err == nil {
+			if old.Batch > uint64(r.FromSequence) {
+				return refuse("checkpoint", fmt.Errorf("%w: there is a newer one", ErrPrecondition))
+			}
+			err = t.use(old.Layout, -1)
+		}
+	}
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	p := checkpointed{uint64(r.FromSequence), r.Size, r.Layout}
+	return errors.Join(t.use(r.Layout, 1), t.setMeta("checkpoint", p.encode()))
+}
+
+// moveExtent replaces an extent of a version by another that holds the same bytes, unless the
+// version is gone or has it no more.
+func (t *tx) moveExtent(r record) error {
+	b, err := t.bucket(r.Bucket)
+	if err != nil {
+		return err
+	}
+	c, err := t.rowOf(`seq = ? AND marker = 0`, b.id, r.Key, r.FromSequence)
+	if err != nil {
+		return err
+	}
+	if c == nil {
+		return refuse(r.Bucket+"/"+r.Key, ErrObjectNotFound)
+	}
+	if c.shared.Valid {
+		if err := t.row(`SELECT layout FROM shared WHERE id = ?`, []any{c.shared.Int64}, &c.layout); err != nil {
+			return err
+		}
+	}
+	d := &decoder{p: c.layout}
+	layout := d.layout()
+	if d.err != nil {
+		return d.err
+	}
+	i := slices.Index(layout, r.Old)
+	if i < 0 {
+		return refuse(r.Bucket+"/"+r.Key, fmt.Errorf("%w: the extent is not where it was", ErrPrecondition))
+	}
+	layout[i] = r.Layout[0]
+	if err := errors.Join(t.use(r.Layout, 1), t.use([]extent{r.Old}, -1)); err != nil {
+		return err
+	}
+	if c.shared.Valid {
+		return t.exec(`UPDATE shared SET layout = ? WHERE id = ?`, appendLayout(nil, layout), c.shared.Int64)
+	}
+	return t.exec(`UPDATE objects SET layout = ? WHERE bucket = ? AND key = ? AND seq = ?`, appendLayout(nil, layout), b.id, r.Key, c.seq)
+}
+
+// load adds a row of a checkpoint. Extents in it count for their stripes, of which uses is
+// told first.
+func (t *tx) load(table string, columns []string, values []any, uses func([]extent)) error {
+	if !slices.Contains(logicalTables(), table) {
+		return fmt.Errorf("checkpoint: table %q: %w", table, ErrNewer)
+	}
+	q, marks := "INSERT INTO "+table+" (", ""
+	for i, name := range columns {
+		if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz_") != "" || name == "" {
+			return fmt.Errorf("checkpoint: column %q of table %s: %w", name, table, errMalformed)
+		}
+		if i > 0 {
+			q, marks = q+", ", marks+", "
+		}
+		q, marks = q+name, marks+"?"
+		if p, ok := values[i].([]byte); ok && name == "layout" {
+			d := &decoder{p: p}
+			layout := d.layout()
+			if d.err != nil {
+				return d.err
+			}
+			uses(layout)
+			if err := t.use(layout, 1); err != nil {
+				return err
+			}
+		}
+	}
+	return t.exec(q+") VALUES ("+marks+")", values...)
 }

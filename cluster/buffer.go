@@ -85,8 +85,9 @@ type buffer struct {
 	shards  [][]byte // columns, then parity
 	journal []byte   // rides in the shards that carry it
 
-	mem  []byte // of pool, or nil
-	hung atomic.Bool
+	mem     []byte // of pool, or nil
+	reserve bool   // may take the space that is kept from puts
+	hung    atomic.Bool
 }
 
 // newBuffer lays a stripe's shards out in mem, column after column from data on, then

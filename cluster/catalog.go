@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"slices"
@@ -382,8 +383,13 @@ func (c *catalog) stripes(ctx context.Context, yield func(s *stripe, freed bool)
 
 // dead returns stripes that no object has used since before the given batch.
 func (c *catalog) dead(ctx context.Context, before uint64, limit int) ([]*stripe, error) {
-	rows, err := c.read.QueryContext(ctx, `SELECT id, seq, journal, info FROM stripes
+	return c.few(ctx, `SELECT id, seq, journal, info FROM stripes
 		WHERE refs = 0 AND freed = 0 AND dead_since < ? ORDER BY dead_since LIMIT ?`, int64(before), limit)
+}
+
+// few returns the stripes of a query.
+func (c *catalog) few(ctx context.Context, q string, args ...any) ([]*stripe, error) {
+	rows, err := c.read.QueryContext(ctx, q, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -565,4 +571,110 @@ func (c *catalog) held(ctx context.Context) (map[string]int64, error) {
 		held[name] = n
 	}
 	return held, rows.Err()
+}
+
+// dump writes a checkpoint of the catalog as it is now, beside changes. It tells began the
+// newest batch that it holds before it writes anything.
+func (c *catalog) dump(ctx context.Context, w io.Writer, began func(uint64)) error {
+	conn, err := c.read.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if _, err := conn.ExecContext(ctx, `BEGIN DEFERRED`); err != nil {
+		return err
+	}
+	defer conn.ExecContext(context.WithoutCancel(ctx), `ROLLBACK`) //nolint:errcheck // it read only
+	var blob []byte
+	if err := conn.QueryRowContext(ctx, `SELECT v FROM meta WHERE k = 'sequence'`).Scan(&blob); err != nil {
+		return err
+	}
+	if len(blob) != 8 {
+		return fmt.Errorf("sequence: %w", errMalformed)
+	}
+	seq := binary.LittleEndian.Uint64(blob)
+	began(seq)
+	cw, err := newCheckpointWriter(w, seq)
+	if err != nil {
+		return err
+	}
+	for _, name := range logicalTables() {
+		if err := dumpTable(ctx, conn, cw, name); err != nil {
+			return fmt.Errorf("table %s: %w", name, err)
+		}
+	}
+	return cw.end(w)
+}
+
+func dumpTable(ctx context.Context, conn *sql.Conn, cw *checkpointWriter, name string) error {
+	rows, err := conn.QueryContext(ctx, `SELECT * FROM `+name)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	columns, err := rows.Columns()
+	if err == nil {
+		err = cw.table(name, columns)
+	}
+	if err != nil {
+		return err
+	}
+	values, into := make([]any, len(columns)), make([]any, len(columns))
+	for i := range values {
+		into[i] = &values[i]
+	}
+	for rows.Next() {
+		if err := rows.Scan(into...); err != nil {
+			return err
+		}
+		if err := cw.row(values); err != nil {
+			return err
+		}
+	}
+	return errors.Join(rows.Err(), cw.endTable())
+}
+
+// spent returns stripes of which only a journal is left that a checkpoint of a batch holds.
+func (c *catalog) spent(ctx context.Context, batch uint64, limit int) ([]*stripe, error) {
+	return c.few(ctx, `SELECT id, seq, journal, info FROM stripes WHERE freed = 1 AND seq <= ? ORDER BY id LIMIT ?`, int64(batch), limit)
+}
+
+// layouts calls yield for the extents of every version, those that copies share once.
+func (c *catalog) layouts(ctx context.Context, yield func(bucket, key string, seq int64, layout []extent) error) error {
+	rows, err := c.read.QueryContext(ctx, `SELECT b.name, o.key, o.seq, o.shared, coalesce(o.layout, s.layout) FROM objects o
+		JOIN buckets b ON b.id = o.bucket LEFT JOIN shared s ON s.id = o.shared WHERE o.marker = 0`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	seen := map[int64]bool{}
+	for rows.Next() {
+		var bucket, key string
+		var seq int64
+		var shared sql.NullInt64
+		var blob []byte
+		if err := rows.Scan(&bucket, &key, &seq, &shared, &blob); err != nil {
+			return err
+		}
+		if shared.Valid && seen[shared.Int64] {
+			continue
+		}
+		seen[shared.Int64] = shared.Valid
+		d := &decoder{p: blob}
+		layout := d.layout()
+		if d.err != nil {
+			return fmt.Errorf("catalog: %s/%s: layout: %w", bucket, key, d.err)
+		}
+		if err := yield(bucket, key, seq, layout); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// freedJournals counts the stripes of which only a journal is left.
+func (c *catalog) freedJournals(ctx context.Context) (int64, error) {
+	var n int64
+	err := c.read.QueryRowContext(ctx, `SELECT count(*) FROM stripes WHERE freed = 1`).Scan(&n)
+	return n, err
 }

@@ -274,7 +274,10 @@ type RecoverReport struct {
 	Unreadable  []string `json:"unreadable_objects,omitempty"`
 	Uncertain   []string `json:"uncertain,omitempty"` // changes that were not known committed, and what became of them
 	Incarnation uint32   `json:"incarnation"`
+	Checkpoint  uint64   `json:"checkpoint"` // the batch that it began from; 0: the first
 	Sequence    uint64   `json:"sequence"`
+	BytesRead   int64    `json:"bytes_read"`
+	BytesUsed   int64    `json:"bytes_used"` // of the disks
 }
 
 // A NameError says what is wrong with a bucket name or a key, and what would be right.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,7 +31,7 @@ type request struct {
 
 	bill *bill // of what a large object used before the batch
 
-	sub  []request // further records that go with it
+	many []*request // in place of all else: requests that go into one batch
 	done chan result
 }
 
@@ -90,7 +91,14 @@ const maxLinger = 5 * time.Millisecond
 func (c *Cluster) gather(expected int, linger time.Duration) ([]*request, bool) {
 	var batch []*request
 	bytes, journal := 0, 0
-	add := func(r *request) {
+	var add func(r *request)
+	add = func(r *request) {
+		if r.many != nil {
+			for _, one := range r.many {
+				add(one)
+			}
+			return
+		}
 		batch = append(batch, r)
 		bytes += len(r.data)
 		journal += 64 + len(r.rec.Key) + 24*len(r.rec.Layout) + metaBytes(r.rec.Meta) + r.rec.more()
@@ -154,6 +162,10 @@ func (c *Cluster) commit(batch []*request, answering func()) {
 		batch[0].done <- result{err: err}
 	default:
 		for _, r := range batch {
+			if r.rec.Kind == recMoved { // alone it would take more space than it frees
+				r.done <- result{err: err}
+				continue
+			}
 			c.commit([]*request{r}, answering)
 		}
 	}
@@ -187,8 +199,9 @@ func (c *Cluster) tryCommit(batch []*request) ([]result, error) {
 	carrier := stripes[0]
 	carrier.journal = encodeJournal(records)
 	carrier.Journal = uint32(len(carrier.journal))
+	takes := slices.ContainsFunc(records, func(r record) bool { return r.Kind == recPut || r.Kind == recPart })
 	for _, b := range stripes {
-		b.Seq = seq
+		b.Seq, b.reserve = seq, !takes // deletes and compaction must go on when the disks are full
 	}
 	defer func() {
 		for _, b := range packed {
@@ -365,7 +378,11 @@ func (c *Cluster) packBatch(batch []*request, bill *bill) []*buffer {
 		return nil
 	}
 	scheme := c.config.Scheme
-	slots, columns := pack(sizes, width(sizes, scheme.K), c.shard)
+	k := width(sizes, scheme.K)
+	if slices.ContainsFunc(items, func(r *request) bool { return r.rec.Kind == recMoved }) {
+		k = scheme.K // packed to stay: parity as short as can be
+	}
+	slots, columns := pack(sizes, k, c.shard)
 	for i := range columns {
 		columns[i] = append(columns[i], make([]uint32, scheme.K-len(columns[i]))...)
 	}

@@ -35,6 +35,8 @@ func FuzzJournal(f *testing.F) {
 		{Kind: recPart, Bucket: "bucket", Key: "k", Upload: 1 << 41, Number: 3, Size: 77, Layout: layout[1:], Attributes: attributes},
 		{Kind: recComplete, Bucket: "bucket", Key: "k", Upload: 1 << 41, Chosen: []chosenPart{{1, 5}, {3, 1 << 42}}, IfAbsent: true, Attributes: attributes},
 		{Kind: recAbort, Bucket: "bucket", Key: "k", Upload: 1 << 41},
+		{Kind: recCheckpoint, Size: 100_000, FromSequence: 77, Layout: layout},
+		{Kind: recMoved, Bucket: "bucket", Key: "k", FromSequence: 1 << 40, Old: extent{Stripe: 9, Col: 1, Len: 77, Sum: 5}, Layout: layout[1:]},
 	}))
 	f.Fuzz(func(t *testing.T, p []byte) {
 		records, err := decodeJournal(p)

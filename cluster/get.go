@@ -562,3 +562,30 @@ func (c *Cluster) rebuild(ctx context.Context, s *stripe, want [][]byte, off, si
 		return nil
 	}
 }
+
+// assemble writes the bytes of a layout to w. Stripes are as find gives them, without the
+// catalog.
+func (c *Cluster) assemble(ctx context.Context, layout []extent, find func(id uint64) (*stripe, error), w io.Writer) error {
+	total := int64(0)
+	for _, e := range layout {
+		total += e.Len
+	}
+	r := &reader{c: c, ctx: ctx, bad: map[placement.DiskID]bool{}}
+	r.patient.Store(true)
+	for _, p := range c.parts(layout, 0, total) {
+		s, err := find(p.id)
+		if err != nil {
+			return err
+		}
+		cols, err := r.read(s, p, make([]byte, c.need(p)))
+		if err != nil {
+			return err
+		}
+		for _, col := range cols {
+			if _, err := w.Write(col); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -49,6 +49,8 @@ type Cluster struct {
 	incarnation uint32
 	sequence    atomic.Uint64 // of the newest batch
 	committed   atomic.Uint64 // of the newest batch that was committed
+	checkpoint  atomic.Uint64 // the batch whose state the newest checkpoint holds
+	spent       atomic.Bool   // journals that a checkpoint made useless may be left
 	stripes     atomic.Uint64
 	commits     atomic.Int64
 	tried       bool   // a batch after the last committed one was given up; of the committer
@@ -106,6 +108,11 @@ func prepare(dir string, o Options) (*Cluster, error) {
 	} else if err != nil {
 		return nil, err
 	}
+	return blank(dir, o), nil
+}
+
+// blank is a cluster of which nothing was read yet.
+func blank(dir string, o Options) *Cluster {
 	c := &Cluster{dir: dir, readOnly: o.ReadOnly, deadline: o.Deadline, notify: o.Notify, opener: o.Open,
 		pool: newPool(cmpOr(o.Memory, defaultMemory)), byID: map[placement.DiskID]placementDisk{},
 		disks: map[placement.DiskID]disks.Disk{}, absent: map[placement.DiskID]string{}, suspects: map[placement.DiskID]suspicion{},
@@ -123,7 +130,7 @@ func prepare(dir string, o Options) (*Cluster, error) {
 	if c.opener == nil {
 		c.opener = directories{dir}
 	}
-	return c, nil
+	return c
 }
 
 func cmpOr(a, b int64) int64 {
@@ -188,6 +195,9 @@ func (c *Cluster) open(ctx context.Context, o Options) (err error) {
 		}
 	}
 	if err := c.openDisks(); err != nil {
+		return err
+	}
+	if err := c.readCheckpointed(); err != nil {
 		return err
 	}
 	if c.readOnly {

@@ -276,7 +276,7 @@ func (s *stream) stripe(ctx context.Context, n int) (last bool, err error) {
 	s.req.rec.Size += int64(m)
 	c := shardFor(size, scheme.K, shard)
 	b := newBuffer(s.c.stripeID(), scheme, spread(size, scheme.K, c), mem)
-	b.Seq = s.c.sequence.Load() + 1
+	b.Seq, b.reserve = s.c.sequence.Load()+1, s.req.rec.Kind == recCheckpoint
 	s.spread = append(s.spread, b)
 	s.extend(b.ID, c, size)
 	return err == io.EOF, nil

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"maps"
 	"path/filepath"
 	"slices"
 
@@ -72,6 +73,16 @@ func (c *Cluster) reapNow() {
 // reapSome frees up to limit stripes: their shards together, then their rows. The journal
 // of a stripe stays, since recovery replays it.
 func (c *Cluster) reapSome(limit int) error {
+	if c.spent.Load() {
+		list, err := c.catalog.spent(context.Background(), c.checkpoint.Load(), limit)
+		c.spent.Store(err != nil || len(list) == limit)
+		if err == nil {
+			err = c.free(list)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	if !c.catalog.dying.Swap(false) {
 		return nil
 	}
@@ -80,18 +91,32 @@ func (c *Cluster) reapSome(limit int) error {
 	if err != nil || pinned < committed || len(list) > 0 { // there may be more, now or later
 		c.catalog.dying.Store(true)
 	}
-	if err != nil || len(list) == 0 {
+	if err != nil {
 		return err
 	}
-	at := map[placement.DiskID][]disks.Address{}
+	return c.free(list)
+}
+
+// free gives back the space of stripes that nobody reads, without the journals that recovery
+// needs, and then takes note of it.
+func (c *Cluster) free(list []*stripe) error {
+	if len(list) == 0 {
+		return nil
+	}
+	whole, data := map[placement.DiskID][]disks.Address{}, map[placement.DiskID][]disks.Address{}
 	for _, s := range list {
+		at := whole
+		if c.needed(s) {
+			at = data
+		}
 		for _, p := range s.Places {
 			if p.Disk != none {
 				at[p.Disk] = append(at[p.Disk], p.Address)
 			}
 		}
 	}
-	failed := c.freeAt(at, true)
+	failed := c.freeAt(data, true)
+	maps.Copy(failed, c.freeAt(whole, false))
 	done := list[:0]
 	for _, s := range list {
 		if !slices.ContainsFunc(s.Places, func(p place) bool { return p.Disk != none && failed[p.Disk] != nil }) {
@@ -101,7 +126,7 @@ func (c *Cluster) reapSome(limit int) error {
 	if len(done) == 0 {
 		return nil
 	}
-	return c.catalog.update(context.Background(), func(t *tx) error { return t.freeStripes(done) })
+	return c.catalog.update(context.Background(), func(t *tx) error { return t.freeStripes(done, c.needed) })
 }
 
 // damaged queues a bad shard for repair.

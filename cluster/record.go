@@ -25,8 +25,9 @@ type record struct {
 
 	// copy: where from, and whether ContentType and Meta replace the source's
 	From, FromKey string
-	FromSequence  int64
+	FromSequence  int64 // copy and moved: the version; checkpoint: the batch
 	Replace       bool
+	Old           extent // moved: what the extent in Layout replaces
 
 	Attributes Attributes // put, copy, attributes, upload, part, complete
 	IfMatch    string     // put, copy, complete, delete: the ETag that must stand there, or *
@@ -62,6 +63,9 @@ const (
 	recPart
 	recComplete
 	recAbort
+
+	recCheckpoint recordKind = iota + 8 // 20
+	recMoved      recordKind = iota + 8
 )
 
 const (
@@ -100,6 +104,12 @@ func appendRecord(p []byte, r record) []byte {
 		body = append(appendString(body, r.Key), r.Fields)
 	case recUpload, recPart, recComplete, recAbort:
 		body = r.appendUpload(body)
+	case recCheckpoint:
+		body = binary.AppendUvarint(body, uint64(r.Size))
+		body = appendLayout(binary.AppendVarint(body, r.FromSequence), r.Layout)
+	case recMoved:
+		body = binary.AppendVarint(appendString(body, r.Key), r.FromSequence)
+		body = appendLayout(body, append([]extent{r.Old}, r.Layout...))
 	case recPut:
 		body = appendString(body, r.Key)
 		body = binary.AppendUvarint(body, uint64(r.Size))
@@ -287,6 +297,17 @@ func (d *decoder) record() record {
 		r.Key, r.Fields = d.string(), d.atMostByte()
 	case recUpload, recPart, recComplete, recAbort:
 		d.upload(&r)
+	case recCheckpoint:
+		r.Size = int64(d.atMost(maxObject))
+		r.FromSequence = d.int()
+		r.Layout = d.layout()
+	case recMoved:
+		r.Key, r.FromSequence = d.string(), d.int()
+		if l := d.layout(); len(l) == 2 && l[0].Count == 0 && l[1].Count == 0 {
+			r.Old, r.Layout = l[0], l[1:]
+		} else if d.err == nil {
+			d.err = fmt.Errorf("%w: %d extents moved", errMalformed, len(l))
+		}
 	case recPut:
 		r.Key = d.string()
 		r.Size = int64(d.atMost(maxObject))

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -50,7 +51,12 @@ func Recover(ctx context.Context, dir string, o Options, p Progress) (RecoverRep
 	if err := r.choose(ctx); err != nil {
 		return rep, err
 	}
-	return rep, r.replace(ctx, dir, &rep)
+	err = r.replace(ctx, dir, &rep)
+	for _, d := range r.disks {
+		rep.BytesRead += d.Counters().BytesRead
+		rep.BytesUsed += d.Space().Used
+	}
+	return rep, err
 }
 
 // findConfig takes the newest description of the cluster that any disk holds.
@@ -277,7 +283,10 @@ type batch struct {
 }
 
 func (r *recovery) replay(ctx context.Context, cat *catalog, rep *RecoverReport) error {
-	batches := r.batches(ctx, rep)
+	base, batches, err := r.history(ctx, rep)
+	if err != nil {
+		return err
+	}
 	k, kept := r.cfg.Scheme.K, map[uint64]bool{}
 	return cat.update(ctx, func(t *tx) error {
 		t.find = func(id uint64) *stripe {
@@ -286,14 +295,11 @@ func (r *recovery) replay(ctx context.Context, cat *catalog, rep *RecoverReport)
 			}
 			return nil
 		}
+		if err := r.load(ctx, t, base); err != nil {
+			return err
+		}
+		rep.Checkpoint, rep.Sequence = base.Batch, base.Batch
 		for _, b := range batches {
-			if b.seq > r.newest.committed {
-				if !r.whole(ctx, b, k) {
-					rep.Uncertain = append(rep.Uncertain, fmt.Sprintf("batch %d was never acknowledged and is not whole: dropped (%s)", b.seq, summary(b)))
-					continue
-				}
-				rep.Uncertain = append(rep.Uncertain, fmt.Sprintf("batch %d was not known to be committed and is whole: kept (%s)", b.seq, summary(b)))
-			}
 			rep.Batches++
 			kept[b.seq] = true
 			t.seq, rep.Sequence = b.seq, b.seq
@@ -314,29 +320,119 @@ func (r *recovery) replay(ctx context.Context, cat *catalog, rep *RecoverReport)
 	})
 }
 
-// batches reads one good copy of each journal, in order of sequence, without the batches
-// that were given up: those between a batch and the newest that was committed before it.
-func (r *recovery) batches(ctx context.Context, rep *RecoverReport) []batch {
-	numbers := slices.Sorted(maps.Keys(r.journals))
-	aborted := map[uint64]bool{}
-	later := ^uint64(0) // the oldest "newest committed" that any later batch names
-	for _, seq := range slices.Backward(numbers) {
-		aborted[seq] = later < seq
-		later = min(later, r.before[seq])
+// load puts what a checkpoint holds into an empty catalog.
+func (r *recovery) load(ctx context.Context, t *tx, base checkpointed) error {
+	if base.Layout == nil {
+		return nil
 	}
-	var list []batch
-	for _, seq := range numbers {
-		if aborted[seq] {
+	t.seq = base.Batch
+	err := r.readCheckpoint(ctx, base, func(table string, columns []string, values []any) error {
+		return t.load(table, columns, values, func(layout []extent) { r.invent(record{Layout: layout}, r.cfg.Scheme.K) })
+	})
+	if err != nil {
+		return fmt.Errorf("checkpoint of batch %d: %w", base.Batch, err)
+	}
+	return nil
+}
+
+// readCheckpoint reads a checkpoint off the disks.
+func (r *recovery) readCheckpoint(ctx context.Context, p checkpointed, yield func(string, []string, []any) error) error {
+	in, out := io.Pipe()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		out.CloseWithError(r.view().assemble(ctx, p.Layout, r.stripe, out))
+	}()
+	seq, err := readCheckpoint(in, yield)
+	in.CloseWithError(errClosed)
+	<-done
+	if err == nil && seq != p.Batch {
+		err = fmt.Errorf("it is of batch %d: %w", seq, errMalformed)
+	}
+	return err
+}
+
+// stripe returns a stripe as it was found on the disks.
+func (r *recovery) stripe(id uint64) (*stripe, error) {
+	if f := r.stripes[id]; f != nil {
+		return f.stripe, nil
+	}
+	return nil, fmt.Errorf("stripe %x: %w: no shard of it was found", id, ErrDataLost)
+}
+
+// view is a cluster that reads what recovery found; it has no catalog.
+func (r *recovery) view() *Cluster {
+	c := blank("", Options{ReadOnly: true})
+	c.config, c.disks = r.cfg, r.disks
+	eachDisk(r.cfg.Map, func(d placementDisk, _ *placement.Disk) { c.byID[d.ID] = d })
+	return c
+}
+
+// history is the newest checkpoint that counts and can be read, and the batches above it, in
+// order of sequence, without those that were given up: between a batch and the newest that was
+// committed before it. Without a checkpoint it is all batches.
+func (r *recovery) history(ctx context.Context, rep *RecoverReport) (base checkpointed, list []batch, err error) {
+	numbers := slices.Sorted(maps.Keys(r.journals))
+	later := ^uint64(0) // the oldest "newest committed" that any later batch names
+	var uncertain []string
+	defer func() {
+		slices.Reverse(list)
+		slices.Reverse(uncertain)
+		rep.Uncertain = append(rep.Uncertain, uncertain...)
+	}()
+	for _, seq := range slices.Backward(numbers) {
+		if seq <= base.Batch {
+			break
+		}
+		aborted := later < seq
+		later = min(later, r.before[seq])
+		if aborted {
 			continue
 		}
 		b, err := r.read(ctx, seq)
 		if err != nil {
-			rep.Uncertain = append(rep.Uncertain, fmt.Sprintf("batch %d: no copy of its journal can be read: %v", seq, err))
+			uncertain = append(uncertain, fmt.Sprintf("batch %d: no copy of its journal can be read: %v", seq, err))
 			continue
 		}
+		if seq > r.newest.committed {
+			if !r.whole(ctx, b, r.cfg.Scheme.K) {
+				uncertain = append(uncertain, fmt.Sprintf("batch %d was never acknowledged and is not whole: dropped (%s)", seq, summary(b)))
+				continue
+			}
+			uncertain = append(uncertain, fmt.Sprintf("batch %d was not known to be committed and is whole: kept (%s)", seq, summary(b)))
+		}
 		list = append(list, b)
+		if base.Layout == nil {
+			var lost string
+			if base, lost, err = r.checkpointIn(ctx, b); err != nil {
+				return base, nil, err
+			}
+			if lost != "" {
+				uncertain = append(uncertain, lost)
+			}
+		}
 	}
-	return list
+	return base, list, nil
+}
+
+// checkpointIn returns the checkpoint that a batch published, when it can be read, or says
+// that it is lost.
+func (r *recovery) checkpointIn(ctx context.Context, b batch) (p checkpointed, lost string, err error) {
+	for _, rec := range b.records {
+		if rec.Kind != recCheckpoint {
+			continue
+		}
+		p = checkpointed{uint64(rec.FromSequence), rec.Size, rec.Layout}
+		err := r.readCheckpoint(ctx, p, func(string, []string, []any) error { return nil })
+		if ctx.Err() != nil || errors.Is(err, ErrNewer) {
+			return p, "", err
+		}
+		if err != nil {
+			lost = fmt.Sprintf("the checkpoint of batch %d cannot be read: %v; what only it held is missing", p.Batch, err)
+			p = checkpointed{}
+		}
+	}
+	return p, lost, nil
 }
 
 func (r *recovery) read(ctx context.Context, seq uint64) (batch, error) {

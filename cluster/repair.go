@@ -175,7 +175,7 @@ func (c *Cluster) patients(ctx context.Context) ([]sickness, error) {
 	}
 	var list []sickness
 	err = c.catalog.stripes(ctx, func(s *stripe, freed bool) error {
-		if s.Refs == 0 && !freed {
+		if s.Refs == 0 && !freed || freed && !c.needed(s) {
 			return nil // about to be freed
 		}
 		p := sickness{id: s.ID}
@@ -258,7 +258,7 @@ func (c *Cluster) inventory(ctx context.Context) (map[damage]bool, error) {
 // deletes may have come since the list was made.
 func (r *repair) stripe(ctx context.Context, s sickness) error {
 	st, freed, err := r.c.catalog.standing(ctx, s.id)
-	if err != nil || st == nil || !freed && st.Refs == 0 {
+	if err != nil || st == nil || !freed && st.Refs == 0 || freed && !r.c.needed(st) {
 		return err
 	}
 	p := patient{stripe: st, freed: freed}
@@ -314,7 +314,7 @@ func (r *repair) confirm(ctx context.Context, p *patient) (away bool) {
 		if !p.freed {
 			err = r.read(ctx, p.stripe, i, make([]byte, p.size(i)))
 		}
-		if err == nil && p.carries(i) {
+		if err == nil && p.carries(i) && r.c.needed(p.stripe) {
 			_, _, err = r.c.disk(at.Disk).ReadJournal(ctx, at.Address)
 		}
 		if err != nil {
@@ -436,7 +436,7 @@ func (r *repair) place(ctx context.Context, p patient, b *buffer) error {
 		if p.freed { // its data is gone; a shard without columns keeps the journal
 			s.Data, s.Columns = nil, make([]uint32, len(p.Columns))
 		}
-		if p.carries(i) {
+		if p.carries(i) && r.c.needed(p.stripe) {
 			var err error
 			if journal == nil {
 				if journal, err = r.c.journal(ctx, p.stripe, p.bad); err != nil {

@@ -196,7 +196,7 @@ func (s *scrubber) expected(ctx context.Context, id placement.DiskID) (map[uint3
 	err := s.c.catalog.stripes(ctx, func(st *stripe, freed bool) error {
 		for i, p := range st.Places {
 			if p.Disk == id {
-				list[p.Segment] = append(list[p.Segment], expectation{st.ID, p.Offset, uint8(i), st.carries(i), freed})
+				list[p.Segment] = append(list[p.Segment], expectation{st.ID, p.Offset, uint8(i), st.carries(i) && s.c.needed(st), freed})
 			}
 		}
 		return nil

@@ -154,6 +154,9 @@ func (c *Cluster) countStripe(st *stripe, freed bool, bad []int, list map[placem
 
 // journalShort tells whether a copy of the journal in a stripe is out of reach.
 func (c *Cluster) journalShort(st *stripe) bool {
+	if !c.needed(st) {
+		return false
+	}
 	for i, p := range st.Places {
 		if st.carries(i) && (p.Disk == none || !c.readable(p.Disk)) {
 			return true

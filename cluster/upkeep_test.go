@@ -105,6 +105,12 @@ func (s *still) crashEverywhere(t *testing.T, op func(c *Cluster) error) {
 			m.fs[i].Crash(rng)
 		}
 		m.power.set(-1)
+		if n%3 == 0 {
+			removeCatalog(filepath.Join(c.dir, "catalog.db"))
+			if rep, err := Recover(ctx, c.dir, Options{Open: m}, nil); err != nil || len(rep.Unreadable) > 0 {
+				t.Fatalf("power off at call %d: recover: %+v, %v", n, rep, err)
+			}
+		}
 		c = openMem(t, c.dir, m)
 		if err := s.check(c); err != nil {
 			t.Fatalf("power off at call %d: %v", n, err)
@@ -143,9 +149,7 @@ func (s *still) recovered(t testing.TB, c *Cluster, m *memDisks) *Cluster {
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"catalog.db", "catalog.db-wal", "catalog.db-shm"} {
-		os.Remove(filepath.Join(c.dir, name))
-	}
+	removeCatalog(filepath.Join(c.dir, "catalog.db"))
 	rep, err := Recover(ctx, c.dir, Options{Open: m}, nil)
 	if err != nil || len(rep.Unreadable) > 0 {
 		t.Fatalf("recover: %+v, %v", rep, err)

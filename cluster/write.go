@@ -18,9 +18,10 @@ var errLate = errors.New("later than its deadline")
 // A load is what one disk has to do in a round of writing: shards to append, then perhaps
 // a sync.
 type load struct {
-	disk placement.DiskID
-	work []shardOf
-	sync bool
+	disk    placement.DiskID
+	work    []shardOf
+	sync    bool
+	reserve bool // the space that is kept from puts may be taken
 
 	places []disks.Address
 	err    error
@@ -145,6 +146,7 @@ func (c *Cluster) loadsOf(stripes []*buffer, sync bool) []*load {
 				loads = append(loads, at[p.Disk])
 			}
 			at[p.Disk].work = append(at[p.Disk].work, shardOf{b, i})
+			at[p.Disk].reserve = at[p.Disk].reserve || b.reserve
 		}
 	}
 	return loads
@@ -203,7 +205,7 @@ func (c *Cluster) do(ctx context.Context, l *load, shards []disks.Shard) ([]disk
 	var places []disks.Address
 	if len(shards) > 0 {
 		var err error
-		if places, err = d.Append(ctx, shards, disks.AppendOptions{}); err != nil {
+		if places, err = d.Append(ctx, shards, disks.AppendOptions{UseReserve: l.reserve}); err != nil {
 			return nil, err
 		}
 	}
