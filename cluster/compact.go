@@ -70,12 +70,13 @@ func (c *Cluster) Compact(ctx context.Context, o CompactOptions) (CompactReport,
 	return m.rep, err
 }
 
-// used sums the space in use on the disks that are there.
+// used sums the space in use on the disks that are there, without what is written ahead.
 func (c *Cluster) used() int64 {
 	n := int64(0)
 	for _, id := range c.diskIDs() {
 		if d := c.disk(id); d != nil {
-			n += d.Space().Used
+			s := d.Space()
+			n += s.Used - s.Ahead
 		}
 	}
 	return n
