@@ -44,12 +44,14 @@ const (
 	ledgerBad   = "ledger_bad"      // one that could not be read
 	ledgerSeq   = "ledger_sequence" // newest batch that the ledger's holdings know
 	ledgerEvery = time.Second       // a batch that comes so long after the last one that wrote the ledger writes it
+	ledgerAlone = time.Minute       // without batches it is written by itself
 )
 
 // A book keeps the energy ledger of an open cluster. The writer keeps it in the catalog: in
-// the transaction that makes it the writer, in that of a batch once a second, and when it
-// closes. So no request waits for a sync on the ledger's account, and a crash loses the work
-// of a second and no time. A reader keeps it to itself and leaves a note.
+// the transaction that makes it the writer, in that of a batch once a second, in one of its
+// own each minute without batches, and when it closes. So no request waits for a sync on the
+// ledger's account, and a crash loses the work of a minute at most, and no time. A reader
+// keeps it to itself and leaves a note.
 type book struct {
 	mu      sync.Mutex
 	l       *energy.Ledger                      // guarded by mu; of a reader, nil until it is needed
@@ -388,36 +390,61 @@ func (k *book) hold(c *Cluster, now time.Time, held map[string]int64, sign int64
 	}
 }
 
-// closeBook writes the ledger a last time, if there was work since it was written. Time
-// needs no writing: the next writer counts it.
-func (c *Cluster) closeBook() {
+// keepBook writes the ledger while there are reads and no batches, until the cluster closes.
+func (c *Cluster) keepBook() {
+	tick := time.NewTicker(ledgerAlone)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			c.saveWork()
+		case <-c.closing:
+			return
+		}
+	}
+}
+
+// saveWork writes the ledger if there was work that the catalog has not heard of.
+func (c *Cluster) saveWork() {
 	k := &c.book
 	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.l == nil {
+	if k.l != nil {
+		k.upkeep(c, c.clock())
+	}
+	due := k.worked
+	k.mu.Unlock()
+	if !due {
 		return
 	}
-	if k.upkeep(c, c.clock()); !k.worked {
-		return
-	}
-	if err := c.saveBook(k); err != nil {
+	if err := c.saveBook(nil); err != nil {
 		c.notify("energy ledger: %v", err)
 	}
 }
 
-// saveBook writes the ledger in a transaction of its own; k.mu is held.
-func (c *Cluster) saveBook(k *book) error {
-	now := c.clock()
-	k.upkeep(c, now)
-	k.l.Settle(now)
-	p, err := k.l.Encode()
-	if err == nil {
-		err = c.catalog.update(context.Background(), func(t *tx) error {
-			return errors.Join(t.setMeta(ledgerKey, p), t.setNumber(ledgerSeq, c.committed.Load()))
-		})
-	}
-	if err == nil {
+// saveBook writes the ledger in a transaction of its own, after change, when not nil, has
+// changed how it counts. The book is locked within the transaction, as in ride.
+func (c *Cluster) saveBook(change func(*energy.Settings)) error {
+	k := &c.book
+	err := c.catalog.update(context.Background(), func(t *tx) error {
+		now := c.clock()
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.upkeep(c, now)
+		k.l.Settle(now)
+		if change != nil {
+			change(&k.l.Settings)
+		}
+		p, err := k.l.Encode()
+		if err != nil {
+			return err
+		}
 		k.saved, k.worked = now, false
+		return errors.Join(t.setMeta(ledgerKey, p), t.setNumber(ledgerSeq, c.committed.Load()))
+	})
+	if err != nil {
+		k.mu.Lock()
+		k.worked = true
+		k.mu.Unlock()
 	}
 	return err
 }
@@ -435,7 +462,13 @@ func (c *Cluster) Ledger() (*energy.Ledger, error) {
 		if err != nil {
 			return nil, err
 		}
+		k.mu.Lock()
+		if mine := k.note; !mine.IsEmpty() {
+			mine.To = now
+			notes = append(notes, mine)
+		}
 		l.Absorb(notes, now)
+		k.mu.Unlock()
 		l.Resume(now)
 		c.drivesOf(l, now)
 		return l, nil
@@ -456,12 +489,7 @@ func (c *Cluster) SetLedger(change func(*energy.Settings)) error {
 	if c.readOnly {
 		return ErrReadOnly
 	}
-	k := &c.book
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.l.Settle(c.clock())
-	change(&k.l.Settings)
-	return c.saveBook(k)
+	return c.saveBook(change)
 }
 
 // ledgerNotes is the file of readers' notes, a line each, and the key under which the

@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -306,4 +307,49 @@ func TestCounted(t *testing.T) {
 	if !maps.Equal(got, want) {
 		t.Errorf("accounted %v\ncounted %v", got, want)
 	}
+}
+
+// TestLedgerWhileBusy: the account sums at every moment while clients put, get and delete,
+// and while it is written by itself.
+func TestLedgerWhileBusy(t *testing.T) {
+	c, h := ledgerCluster(t)
+	var wg sync.WaitGroup
+	for w := range 4 {
+		wg.Go(func() {
+			for i := range 15 {
+				bucket, key := []string{"bucket", "other"}[i%2], fmt.Sprint(w, "/", i)
+				p := randomBytes(100+w*60_000, uint64(i))
+				if _, err := c.Put(ctx, bucket, key, bytes.NewReader(p), PutOptions{}); err != nil {
+					t.Error(err)
+					return
+				}
+				if r, err := c.Get(ctx, bucket, key, GetOptions{}); err != nil {
+					t.Error(err)
+				} else {
+					io.Copy(io.Discard, r)
+					r.Close()
+				}
+				if i%3 == 0 {
+					if err := c.Delete(ctx, bucket, key); err != nil {
+						t.Error(err)
+					}
+				}
+				h.advance(300 * time.Millisecond)
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() { wg.Wait(); close(done) }()
+	for busy := true; busy; {
+		select {
+		case <-done:
+			busy = false
+		default:
+		}
+		account(t, c)
+		c.saveWork()
+	}
+	sameHoldings(t, c, account(t, c))
+	c = reopen(t, c, Options{Now: h.now})
+	sameHoldings(t, c, account(t, c))
 }

@@ -208,6 +208,7 @@ func (c *Cluster) open(ctx context.Context, o Options) (err error) {
 	}
 	started = true
 	go c.commitLoop()
+	c.background.Go(c.keepBook)
 	if c.tried {
 		c.fence(ctx)
 	}
@@ -356,7 +357,7 @@ func (c *Cluster) shut() error {
 		if !c.readOnly {
 			c.reapNow()
 			err = c.absorbDamage()
-			c.closeBook()
+			c.saveWork() // time needs no writing: the next writer counts it
 		} else {
 			c.leaveNotes()
 			c.leaveLedgerNote()

@@ -413,21 +413,11 @@ func (s *scrubber) spend(ctx context.Context, id placement.DiskID, n int) error 
 	return nil
 }
 
-// assumedRate is the sequential rate of drives whose profile gives none, in MB/s.
-const assumedRate = 200
-
-// readJoules estimates what a drive draws while it reads n bytes in order: its draw in that
-// state, all of it, times the bytes over its sequential rate. Boundary: the drive.
+// readJoules estimates what a drive draws while it reads n bytes that lie together, all of it,
+// as the energy ledger counts it. Boundary: the drive.
 func readJoules(profile string, n int) float64 {
-	p, err := energy.Lookup(profile)
-	if err != nil {
-		return 0
-	}
-	rate := p.SeqMBs
-	if rate <= 0 {
-		rate = assumedRate
-	}
-	return float64(p.Watts(energy.Sequential)) * float64(n) / (rate * 1e6)
+	m := energy.MeterOf(profile)
+	return float64(m.Energy(m.Busy(energy.Work{Reads: 1, ReadSeeks: 1, BytesRead: int64(n)})).Joules())
 }
 
 // checked takes note that a disk was read up to a segment, and saves that now and then.

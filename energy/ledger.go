@@ -1,6 +1,7 @@
 package energy
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -83,10 +84,7 @@ func (p Parts) MarshalJSON() ([]byte, error) {
 			out = fmt.Appendf(out, "%q:%s,", causeNames[i], a)
 		}
 	}
-	if len(out) > 1 {
-		out = out[:len(out)-1]
-	}
-	return append(out, '}'), nil
+	return append(bytes.TrimSuffix(out, []byte{','}), '}'), nil
 }
 
 // UnmarshalJSON reads what MarshalJSON writes.

@@ -34,7 +34,7 @@ func (p SpinDown) String() string {
 // profile does not say: 50,000 in five years (Ultrastar DC HC580 manual, p. 34).
 const (
 	ratedStarts = 50_000
-	ratedYears  = 5
+	RatedYears  = 5
 )
 
 // A Rest is what stopping a kind of drive would bring.
@@ -53,7 +53,7 @@ func (m *Meter) restOf() Rest {
 	if starts == 0 {
 		starts = ratedStarts
 	}
-	r := Rest{Saves: Watts(idle - standby), Budget: seconds(86400 / StartsPerDay(starts, ratedYears))}
+	r := Rest{Saves: Watts(idle - standby), Budget: seconds(86400 / StartsPerDay(starts, RatedYears))}
 	if s := BreakEven(Watts(idle), Watts(standby), Joules(m.StartJ.Typical), m.StartS.Typical); !math.IsInf(s, 1) && m.StartJ.Typical > 0 {
 		r.BreakEven = seconds(s)
 	}
@@ -78,7 +78,7 @@ func (r Rest) Judge(gaps int64, beyond, all time.Duration) string {
 		return fmt.Sprintf("does not pay: no gap between uses was longer than the break-even of %s", r.BreakEven.Round(time.Second))
 	case float64(all)/float64(gaps) < float64(r.Budget):
 		return fmt.Sprintf("would save at most %s, but a start every %s spends the rated starts too early (one every %s lasts %d years)",
-			saved, (all / time.Duration(gaps)).Round(time.Second), r.Budget.Round(time.Minute), ratedYears)
+			saved, (all / time.Duration(gaps)).Round(time.Second), r.Budget.Round(time.Minute), RatedYears)
 	}
 	return fmt.Sprintf("would save at most %s in %s, with %d starts", saved, all.Round(time.Second), gaps)
 }

@@ -255,6 +255,12 @@ func (d *demo) report(string) error {
 		}
 		d.say("\n7. What it draws:\n")
 		showEnergy(d.out, r, false)
+		l, err := ledgerReport(c, false)
+		if err != nil {
+			return err
+		}
+		d.say("\n8. And what this demo has used, had it run on such drives:\n")
+		showLedger(d.out, l, "cause")
 		d.say("")
 		return nil
 	})

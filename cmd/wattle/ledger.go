@@ -313,7 +313,8 @@ band: each input alone at its low and high end, deviations of the logarithms in 
 			fmt.Fprintf(w, "  %-16s %s [%s: %s]\n", x.name, x.e, x.e.Status, x.e.Source)
 		}
 		if r := m.Rest(); r.BreakEven > 0 {
-			fmt.Fprintf(w, "  a stop saves %s and pays from %s on; starts at the rated pace: one every %s\n", r.Saves, lasting(r.BreakEven), lasting(r.Budget))
+			fmt.Fprintf(w, "  a stop saves %s and pays from %s on; rated starts last %d years at one every %s, so: --set spin-down=%s or more\n",
+				r.Saves, lasting(r.BreakEven), energy.RatedYears, lasting(r.Budget), lasting(r.Timer().After.Round(time.Minute)))
 		}
 	}
 }
