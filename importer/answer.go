@@ -177,6 +177,9 @@ func (f *Found) judgeLever(l *Lever, today whatif.Option, o *whatif.Option) {
 		e := saved(*today.EUREnergy)
 		l.EUR = &e
 	}
+	if l.Nines = o.NinesDisasters; l.Nines != nil && today.NinesDisasters != nil && l.Nines.Typical < today.NinesDisasters.Typical-0.1 {
+		l.Breaks = append(l.Breaks, fmt.Sprintf("durability: %.1f nines a year, today %.1f", l.Nines.Typical, today.NinesDisasters.Typical))
+	}
 	if o.Fill > 1.0001 {
 		l.Feasible, l.Why = false, fmt.Sprintf("the drives would be %.0f %% full", 100*o.Fill)
 	}

@@ -24,6 +24,7 @@ type Lever struct {
 	Servers  int              `json:"servers"`
 	Drives   int              `json:"drives"`
 	Bought   int              `json:"drives_bought,omitempty"`
+	Nines    *whatif.Estimate `json:"nines,omitempty"` // of a year, disks, bursts and disasters; today's are in the answer
 	Needs    []string         `json:"needs"`
 	Breaks   []string         `json:"breaks"`
 	Feasible bool             `json:"feasible"`

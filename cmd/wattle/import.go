@@ -309,7 +309,11 @@ func showDraw(w io.Writer, a *importer.Answer) {
 	fmt.Fprintf(w, "\n%s W (boundary: %s), %s W a raw TB", whatif.Short(o.Watts), a.Report.Boundary, whatif.Short(o.WPerRawTB))
 	if a.Found.Known() {
 		fmt.Fprintf(w, ", %s a usable TB, %s a stored TB", whatif.Short(o.WPerUsableTB), whatif.Short(o.WPerStoredTB))
-		fmt.Fprintf(w, "\nsurvives %s; %.0f %% full of what the reserve of %.0f %% leaves", tolerance(a.Found), 100*o.Fill, 100*o.Reserve)
+		fmt.Fprintf(w, "\nsurvives %s", tolerance(a.Found))
+		if o.NinesDisasters != nil {
+			fmt.Fprintf(w, ", %.1f nines a year (disks, bursts, disasters)", o.NinesDisasters.Typical)
+		}
+		fmt.Fprintf(w, "; %.0f %% full of what the reserve of %.0f %% leaves", 100*o.Fill, 100*o.Reserve)
 	}
 	fmt.Fprintf(w, "\n%.0f %% of the watts rest on defaults, %.0f %% on figures of other drives, %.0f %% on figures that were read or given\n",
 		100*a.Evidence[string(energy.Default)], 100*a.Evidence[string(energy.Model)], 100*(1-a.Evidence[string(energy.Default)]-a.Evidence[string(energy.Model)]))
