@@ -400,11 +400,8 @@ func (r *reader) readSpread(s *stripe, p part, mem []byte) ([][]byte, error) {
 			return nil, err
 		}
 	}
-	out := make([][]byte, len(order))
-	for j, i := range order {
-		out[j] = cols[i]
-	}
-	return out, nil
+	first, last := order[0], order[len(order)-1] // the columns of a range lie end to end
+	return [][]byte{mem[int64(first)*c+int64(lo[first]) : int64(last)*c+int64(hi[last])]}, nil
 }
 
 // rebuildSpread makes the failed columns anew over the smallest range that holds them all,
