@@ -68,10 +68,11 @@ func (p *pool) try(n int) []byte {
 // put gives back what get returned. Memory that a hung disk may still write or read is
 // dropped instead (drop), so that it is not lent again.
 func (p *pool) put(b []byte) {
-	const kept = 8 // of a size; the rest is left to the collector
+	const sizes, kept = 16, 8 // of a size; the rest is left to the collector
 	p.mu.Lock()
-	if n := cap(b); len(p.free[n]) < kept && len(p.free) < 16 {
-		p.free[n] = append(p.free[n], b[:n])
+	n := cap(b)
+	if list, known := p.free[n]; len(list) < kept && (known || len(p.free) < sizes) {
+		p.free[n] = append(list, b[:n])
 	}
 	p.mu.Unlock()
 	p.unreserve(int64(cap(b)))

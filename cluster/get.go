@@ -518,6 +518,14 @@ func (c *Cluster) rebuild(ctx context.Context, s *stripe, want [][]byte, off, si
 	}
 	shards := make([][]byte, n)
 	copy(shards, got)
+	var borrowed [][]byte
+	defer func() {
+		for _, p := range borrowed {
+			if p != nil {
+				c.pool.put(p)
+			}
+		}
+	}()
 	for {
 		reads, err := code.Plan(wanted, have, func(i int) float64 {
 			if shards[i] != nil || int(s.size(i)) <= off {
@@ -535,8 +543,15 @@ func (c *Cluster) rebuild(ctx context.Context, s *stripe, want [][]byte, off, si
 		ok := true
 		for _, i := range reads {
 			if shards[i] == nil {
-				shards[i] = make([]byte, max(0, min(size, int(s.size(i))-off)))
-				if len(shards[i]) > 0 {
+				part := max(0, min(size, int(s.size(i))-off))
+				if part == int(c.shard) { // of large objects, stripe after stripe
+					shards[i] = c.pool.try(part)
+					borrowed = append(borrowed, shards[i])
+				}
+				if shards[i] == nil {
+					shards[i] = make([]byte, part)
+				}
+				if part > 0 {
 					err = c.readShard(ctx, s, i, off, shards[i], false)
 				}
 				if ctx.Err() != nil {
