@@ -67,6 +67,7 @@ func (f *Found) Scenario() whatif.Scenario {
 	f.scenarioPlaces(&s)
 	s.Prices.EURPerKWh = &euroPrice
 	f.guess("eur_per_kwh", "%s EUR (%s): give --price-kwh", euroPrice, priceSource)
+	f.guess("grid", "no country is known, the model's default counts: give --country or --grid")
 	f.guess("workload", "reads and writes a second are not in the dump, the drives are counted as idle: give --reads and --writes")
 	if asleep, all := f.asleep(); asleep > 0 {
 		s.Workload.Standby = float64(asleep) / float64(all)
@@ -425,9 +426,9 @@ func (f *Found) TopologyYAML() []byte {
 }
 
 // Given takes back guesses about what the user has told.
-func (f *Found) Given(price, work bool) {
+func (f *Found) Given(price, work, grid bool) {
 	f.Guessed = slices.DeleteFunc(f.Guessed, func(n Note) bool {
-		return price && n.Field == "eur_per_kwh" || work && n.Field == "workload"
+		return price && n.Field == "eur_per_kwh" || work && n.Field == "workload" || grid && n.Field == "grid"
 	})
 }
 

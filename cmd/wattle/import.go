@@ -147,7 +147,7 @@ func overlay(c *cli.Context, f *importer.Found, s *whatif.Scenario) error {
 			}
 		}
 	}
-	f.Given(c.IsSet("price-kwh"), c.IsSet("reads") || c.IsSet("writes"))
+	f.Given(c.IsSet("price-kwh"), c.IsSet("reads") || c.IsSet("writes"), c.IsSet("country") || c.IsSet("grid"))
 	return s.Validate()
 }
 
