@@ -7,7 +7,7 @@ TOOLS    := $(GO) tool -modfile=tools/go.mod
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
 
 .DEFAULT_GOAL := all
-.PHONY: all build vet test race fuzz sim bench golden cover lint install cross release-check help
+.PHONY: all build vet test race fuzz sim e2e bench golden cover lint install cross release-check help
 
 all: build vet test ## build, vet and test
 
@@ -32,6 +32,9 @@ fuzz: ## each fuzz target for FUZZTIME (30s)
 
 sim: ## a long crash simulation: make sim SEED=7 STEPS=5000
 	WATTLE_SIM_SEED=$(SEED) WATTLE_SIM_STEPS=$(STEPS) $(GO) test ./cluster -run '^TestSimulation$$' -count=1 -v
+
+e2e: ## real S3 clients against wattle serve, sound, degraded and killed
+	scripts/e2e.sh
 
 bench: ## Go benchmarks of all packages
 	$(GO) test ./... -run '^$$' -bench . -benchtime 1s
