@@ -37,7 +37,7 @@ type model struct {
 	pues       map[string]pueOf
 	placed     map[sitesKey][]site
 	templates  map[string]*line
-	uses       map[usesKey][2][]int
+	uses       map[usesKey][3][]int
 	schemes    map[string]erasure.Scheme
 	air        map[string]Weather
 }
@@ -134,7 +134,7 @@ func (m *model) baselineFill() float64 {
 // forget empties what a model keeps of its inputs.
 func (m *model) forget() {
 	m.products, m.pues, m.placed = map[string]product{}, map[string]pueOf{}, map[sitesKey][]site{}
-	m.templates, m.uses, m.schemes = map[string]*line{}, map[usesKey][2][]int{}, map[string]erasure.Scheme{}
+	m.templates, m.uses, m.schemes = map[string]*line{}, map[usesKey][3][]int{}, map[string]erasure.Scheme{}
 }
 
 // scheme reads a scheme, once.

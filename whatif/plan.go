@@ -48,6 +48,7 @@ type plan struct {
 	twin              string
 	uses              []int // inputs with a band, in order
 	wattUses          []int // those of them that the watts depend on
+	all               []int // all inputs, with a band or without
 	warnings          []string
 }
 
@@ -557,12 +558,13 @@ func (p *plan) settleFill() {
 func (m *model) settleUses(p *plan) {
 	key := m.usesKey(p)
 	if u, ok := m.uses[key]; ok && key != (usesKey{}) {
-		p.uses, p.wattUses = u[0], u[1]
+		p.uses, p.wattUses, p.all = u[0], u[1], u[2]
 		return
 	}
-	p.wattUses = m.wide(m.inputsOfWatts(p))
-	p.uses = m.wide(append(m.otherInputs(p), p.wattUses...))
-	m.uses[key] = [2][]int{p.uses, p.wattUses}
+	watts := m.inputsOfWatts(p)
+	p.all = slices.Concat(m.otherInputs(p), watts)
+	p.wattUses, p.uses = m.wide(watts), m.wide(slices.Clone(p.all))
+	m.uses[key] = [3][]int{p.uses, p.wattUses, p.all}
 }
 
 // A usesKey tells plans apart whose inputs differ; the zero key is for plans that are not

@@ -152,8 +152,24 @@ func (a *answer) report(options []Option, swings []*swing) (Report, error) {
 	a.plainDefaults(&r)
 	a.source(r.Sources, "model")
 	r.Advice = a.advise(options, swings)
+	a.hours(&r)
 	r.InputsDigest, err = digest(a.s, a.in)
 	return r, err
+}
+
+// hours gives the report the year of the baseline's first site.
+func (a *answer) hours(r *Report) {
+	conf := &a.s.Facility
+	if len(a.s.Sites) > 0 && a.s.Sites[0].Facility != nil {
+		conf = a.s.Sites[0].Facility
+	}
+	p, v := a.base.p.sites[0].pue, a.in.typical
+	if p.compressor < 0 || conf.Temperatures == nil {
+		return
+	}
+	if w, err := a.weather(conf); err == nil {
+		r.weather, r.pueAt = &w, func(load float64) float64 { return 1 + v[p.other] + v[p.fans] + v[p.compressor]*load }
+	}
 }
 
 func (a *answer) baseChoice() Choice {

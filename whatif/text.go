@@ -13,7 +13,7 @@ import (
 	"github.com/wattle-storage/wattle/energy"
 )
 
-// TiB is true where terabytes are printed in units of 2^40 bytes.
+// units are those in which terabytes are printed.
 type units struct {
 	tb   float64
 	name string
@@ -108,6 +108,9 @@ func (r *Report) Text(w io.Writer, iec, color bool) {
 	r.textAdvice(w)
 	r.textWarnings(w)
 }
+
+// Brief writes the first lines for people.
+func (r *Report) Brief(w io.Writer) { r.textHeadline(w) }
 
 func (r *Report) textDefaults(w io.Writer) {
 	if len(r.Defaults) == 0 {

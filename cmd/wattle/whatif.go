@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -62,15 +63,40 @@ func runWhatif(e *env, c *cli.Context, s whatif.Scenario) error {
 			forms++
 		}
 	}
-	if forms > 1 && !(forms == 2 && e.json && c.Bool("stream")) {
+	if forms > 1 && !(forms == 2 && e.json && (c.Bool("stream") || c.String("explain") != "")) {
 		return usage("whatif: --json, --csv, --markdown, --stream and --explain contradict one another: give one")
 	}
 	if c.Bool("stream") {
 		return asUsage(whatif.Each(s, func(o whatif.Option) error { return e.emit(o) }))
 	}
+	if name := c.String("explain"); name != "" {
+		list, err := whatif.Explain(s, name)
+		if err != nil {
+			return asUsage(err)
+		}
+		if e.json {
+			return e.document(list)
+		}
+		whatif.WriteExplanations(e.out, list)
+		return nil
+	}
 	r, err := whatif.Run(s)
 	if err != nil {
 		return asUsage(err)
+	}
+	if name := c.String("html"); name != "" {
+		var page bytes.Buffer
+		if err := r.HTML(&page, c.Bool("iec")); err != nil {
+			return err
+		}
+		if err := writeWhole(name, &page); err != nil {
+			return err
+		}
+		e.talk("wrote %s", name)
+		if forms == 0 {
+			r.Brief(e.out)
+			return nil
+		}
 	}
 	switch {
 	case e.json:
