@@ -43,7 +43,7 @@ func (r *Report) growthChart() *chart {
 		}
 	}
 	for _, o := range byWatts {
-		if len(list) < mostLines && !slices.ContainsFunc(list, func(x Option) bool { return x.Name == o.Name }) {
+		if len(list) < mostLines && !o.BelowSurvive && !slices.ContainsFunc(list, func(x Option) bool { return x.Name == o.Name }) {
 			list = append(list, o)
 		}
 	}

@@ -185,17 +185,17 @@ func (r *Report) cells(o Option, u units) []cell {
 		return cell{short(e.Typical * f), r.about(scaled(*e, f)), ""}
 	}
 	return []cell{
-		{short(o.Drives), "bound by " + o.BoundBy + "; " + short(o.Servers) + " servers, " + short(o.Racks) + " racks", ""},
-		{short(o.RawTB * u.tb), "usable " + u.size(o.UsableTB) + ", stored " + u.size(o.StoredTB), ""},
-		{u.perTB(o.WPerStoredTB), r.about(o.WPerStoredTB), "wide"},
+		{u.perTB(o.WPerStoredTB), r.about(o.WPerStoredTB), ""},
+		{fmt.Sprintf("%.3f", o.Ratio.Typical), o.Verdict + "; " + r.about(*o.Ratio) + "; " + factorText(o.Factors), o.Verdict},
+		{fmt.Sprintf("%.3f to %s", o.RatioTwin.Typical, o.Twin), o.VerdictTwin + "; " + r.about(*o.RatioTwin), o.VerdictTwin},
 		{short(o.Watts.Typical / 1000), r.about(o.Watts), ""},
 		estimate(&o.KWhPerYear, 1e-3, ""),
 		estimate(o.KgLocation, 1e-3, ""),
 		estimate(o.KgMarket, 1e-3, "kgco2e_market_per_year"),
 		estimate(o.KgEmbodied, 1e-3, ""),
 		estimate(o.EUREnergy, 1, "eur_energy_per_year"),
-		{fmt.Sprintf("%.3f", o.Ratio.Typical), r.about(*o.Ratio) + "; " + factorText(o.Factors), o.Verdict},
-		{fmt.Sprintf("%.3f to %s", o.RatioTwin.Typical, o.Twin), r.about(*o.RatioTwin), o.VerdictTwin},
+		{short(o.Drives), "bound by " + o.BoundBy + "; " + short(o.Servers) + " servers, " + short(o.Racks) + " racks", ""},
+		{short(o.RawTB * u.tb), "usable " + u.size(o.UsableTB) + ", stored " + u.size(o.StoredTB), ""},
 	}
 }
 

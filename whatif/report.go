@@ -35,6 +35,8 @@ type FreeHours struct {
 	PUEWithout      float64        `json:"pue_without"`
 	SavedOfCooling  float64        `json:"saved_of_cooling_bill"`
 	SavedOfFacility float64        `json:"saved_of_facility_bill"`
+
+	coolingShare float64 // of what is not IT, without free cooling
 }
 
 // facilityAnswer is that of the first site; the energy is of all.
@@ -61,7 +63,11 @@ func (a *answer) facilityAnswer(s *swing) *FacilityAnswer {
 		conf = *a.s.Sites[0].Facility
 	}
 	f.Free = a.freeHours(s, &conf)
-	f.Advice = facilityAdvice(pue, orElse(conf.CoolingShare, defaultCoolingShare), conf.WishedSaving)
+	share := orElse(conf.CoolingShare, defaultCoolingShare)
+	if f.Free != nil { // before free cooling, of which the share follows
+		pue, share = f.Free.PUEWithout, f.Free.coolingShare
+	}
+	f.Advice = facilityAdvice(pue, share, conf.WishedSaving)
 	return f
 }
 
@@ -92,7 +98,8 @@ func (a *answer) freeHours(s *swing, conf *Facility) *FreeHours {
 	v := a.in.typical
 	without := 1 + v[p.other] + v[p.fans] + v[p.compressor]
 	h := &FreeHours{
-		Supply: w.Supply, Approach: w.Approach, Hours: w.Hours, Free: w.Free, Partial: w.Partial, Compressor: w.Full, PUEWithout: without,
+		coolingShare: (v[p.fans] + v[p.compressor]) / max(without-1, 1e-9),
+		Supply:       w.Supply, Approach: w.Approach, Hours: w.Hours, Free: w.Free, Partial: w.Partial, Compressor: w.Full, PUEWithout: without,
 		SavedOfCooling:  v[p.compressor] * (1 - p.load) / (v[p.fans] + v[p.compressor]),
 		SavedOfFacility: 1 - p.pue(v, 0)/without, Under: map[string]int{},
 	}
