@@ -198,10 +198,10 @@ const (
 func yardsticks(s Savings) []string {
 	var list []string
 	if s.KWh.Typical > 0 {
-		list = append(list, fmt.Sprintf("the saving is what the internet used for %s users in 2015 (%d kWh each a year, all of the internet)", energy.Four(s.KWh.Typical/userKWh), userKWh))
+		list = append(list, fmt.Sprintf("the saving is what the internet used for %s users in 2015 (%d kWh each a year, all of the internet)", short(s.KWh.Typical/userKWh), userKWh))
 	}
 	if s.Kg.Typical > 0 {
-		list = append(list, fmt.Sprintf("its carbon is that of %s users (%d kg each; %d litres of water go with it)", energy.Four(s.Kg.Typical/userKg), userKg, userLitres))
+		list = append(list, fmt.Sprintf("its carbon is that of %s users (%d kg each; %d litres of water go with it)", short(s.Kg.Typical/userKg), userKg, userLitres))
 	}
 	return list
 }

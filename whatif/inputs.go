@@ -2,8 +2,10 @@ package whatif
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/wattle-storage/wattle/energy"
 )
@@ -16,6 +18,7 @@ type inputs struct {
 	index    map[string]int
 	given    map[string]Range // the user's figures by identity
 	used     map[string]bool  // of given
+	errs     []error          // of given
 	typical  []float64
 	constant int // index of an input that is 1
 }
@@ -33,12 +36,36 @@ func (t *inputs) add(id string, e Estimate) int {
 	}
 	if r, ok := t.given[id]; ok {
 		t.used[id] = true
+		if low, high := bounds(id, e.Unit); !(r.Low >= low && r.High <= high) {
+			t.errs = append(t.errs, &FieldError{Field: "inputs", Err: fmt.Errorf("%s: %s: want %v to %v %s", id, r, low, high, e.Unit)})
+		}
 		e = Estimate{Low: r.Low, Typical: r.Typical, High: r.High, Unit: e.Unit, Status: energy.Input, Source: "input:" + id}
 	}
 	i := len(t.list)
 	t.index[id] = i
 	t.ids, t.list, t.typical = append(t.ids, id), append(t.list, e), append(t.typical, e.Typical)
 	return i
+}
+
+// bounds are the plausible ends of an input that the user gives by its identity.
+func bounds(id, unit string) (low, high float64) {
+	switch {
+	case strings.HasSuffix(id, "pue"):
+		return 1, 5
+	case id == "psu_efficiency":
+		return 0.3, 1
+	case strings.HasPrefix(id, "afr/"), strings.HasSuffix(id, "erf"), strings.HasSuffix(id, "ref"):
+		return 0, 1
+	case strings.Contains(id, ":"): // a ratio of two states
+		return 1e-3, 100
+	case strings.Contains(id, "/spin_up"):
+		return 0, 300
+	case unit == "/s", unit == "MB/s":
+		return 0.1, 1e8
+	case unit == "W" && strings.Contains(id, "/") && !strings.HasPrefix(id, "site/"):
+		return 0, 60
+	}
+	return 0, 1e9
 }
 
 // either is the user's range under an id, or what was assumed.

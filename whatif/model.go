@@ -16,7 +16,9 @@
 package whatif
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/wattle-storage/wattle/energy"
 	"github.com/wattle-storage/wattle/erasure"
@@ -47,11 +49,7 @@ func newModel(s Scenario) (*model, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
-	for i := range s.Profiles {
-		p := &s.Profiles[i]
-		p.Status, p.Kind, p.Technology = energy.Input, either(p.Kind, "hdd"), either(p.Technology, "air")
-		p.SourceID, p.Source = either(p.SourceID, "input:profiles"), either(p.Source, "given by the user")
-	}
+	s.Profiles = asInput(s.Profiles)
 	m := &model{
 		s: s, in: newInputs(s.Inputs), boundary: Boundary(either(string(s.Boundary), string(AtFacility))), todayFill: defaultFill,
 		profiles: map[string]energy.Profile{}, air: map[string]Weather{},
@@ -67,6 +65,24 @@ func newModel(s Scenario) (*model, error) {
 		return nil, err
 	}
 	return m, m.settleStored()
+}
+
+// OwnProfiles checks drives of a user's own and gives them the status of input.
+func OwnProfiles(list []energy.Profile) ([]energy.Profile, error) {
+	c := &check{s: &Scenario{Profiles: list}}
+	c.profiles()
+	return asInput(list), errors.Join(c.errs...)
+}
+
+// asInput copies drives, with what a user's profile leaves out.
+func asInput(list []energy.Profile) []energy.Profile {
+	list = slices.Clone(list)
+	for i := range list {
+		p := &list[i]
+		p.Status, p.Kind, p.Technology = energy.Input, either(p.Kind, "hdd"), either(p.Technology, "air")
+		p.SourceID, p.Source = either(p.SourceID, "input:profiles"), either(p.Source, "given by the user")
+	}
+	return list
 }
 
 func (m *model) settlePSU() error {

@@ -49,6 +49,17 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// TestFlowLists: the library reads rs:9+6 as a field where braces stand around the list.
+func TestFlowLists(t *testing.T) {
+	for _, text := range []string{"sweep: {schemes: [rs:9+6, replica:3], disks: [hgst-he12-12tb, helium-5w@8TB]}", "sweep:\n  schemes:\n    - rs:9+6\n    - 'replica:3'\n  disks: [hgst-he12-12tb, helium-5w@8TB]"} {
+		s, err := Parse("x.yaml", []byte(text))
+		want := Sweep{Schemes: Words{"rs:9+6", "replica:3"}, Disks: Words{"hgst-he12-12tb", "helium-5w@8TB"}}
+		if d := cmp.Diff(want, s.Sweep); err != nil || d != "" {
+			t.Errorf("%v %s", err, d)
+		}
+	}
+}
+
 // TestBadScenarios: every mistake is named with line, column and a way out.
 func TestBadScenarios(t *testing.T) {
 	for text, want := range map[string]string{

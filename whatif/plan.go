@@ -69,6 +69,7 @@ type line struct {
 	disk      string
 	site      string
 	tb        float64
+	own       float64 // TB of the profile itself
 	count     float64 // as given, or -1
 	owned     bool
 	aside     bool // holds no pool's terabytes
@@ -389,6 +390,9 @@ func (m *model) lineOf(p *plan, f Fleet) (l line, err error) {
 	} else if l.tb <= 0 {
 		return l, fmt.Errorf("%s has no capacity of its own: write it as %s@8TB", f.Disk, f.Disk)
 	}
+	if w := mixedUnits(f.Disk, l.tb, t.own); w != "" && !f.Aside {
+		p.warnings = append(p.warnings, w)
+	}
 	if t.warning != "" {
 		p.warnings = append(p.warnings, t.warning)
 	}
@@ -401,6 +405,17 @@ func (m *model) lineOf(p *plan, f Fleet) (l line, err error) {
 	return l, err
 }
 
+// mixedUnits warns of a capacity that differs from the profile's as TB do from TiB.
+func mixedUnits(disk string, tb, own float64) string {
+	const factor = (1 << 40) / 1e12
+	for _, f := range []float64{factor, 1 / factor} {
+		if own > 0 && math.Abs(tb/own/f-1) < 0.006 {
+			return fmt.Sprintf("%s: %s TB where its profile has %s TB: were TB and TiB mixed up?", disk, energy.Four(tb), energy.Four(own))
+		}
+	}
+	return ""
+}
+
 // template is a line of a kind of drive, with its inputs.
 func (m *model) template(disk string) (*line, error) {
 	d, err := energy.Find(m.s.Profiles, disk)
@@ -408,7 +423,12 @@ func (m *model) template(disk string) (*line, error) {
 		return nil, err
 	}
 	m.profiles[d.ID] = d
-	l := &line{disk: disk, tb: d.CapacityTB, kind: either(d.Kind, "hdd"), warning: d.Warning()}
+	id, _, _ := strings.Cut(disk, "@")
+	own, err := energy.Find(m.s.Profiles, id)
+	if err != nil {
+		return nil, err
+	}
+	l := &line{disk: disk, tb: d.CapacityTB, own: own.CapacityTB, kind: either(d.Kind, "hdd"), warning: d.Warning()}
 	for i, s := range [lineStates]energy.State{idleState(m.s.Workload.IdleState), energy.Active, energy.RandomWrite, energy.Sequential, energy.SequentialWrite, energy.Standby, energy.SpinUp} {
 		l.watts[i] = m.product(d, s)
 	}

@@ -141,6 +141,35 @@ func (r Range) String() string {
 	return fmt.Sprintf("%s/%s/%s", strconv.FormatFloat(r.Low, 'g', 10, 64), strconv.FormatFloat(r.Typical, 'g', 10, 64), strconv.FormatFloat(r.High, 'g', 10, 64))
 }
 
+// Words is a list of texts. Within braces the YAML library takes rs:9+6 for a field; here it
+// is a text again.
+type Words []string
+
+// UnmarshalYAML reads a list of texts, or one.
+func (w *Words) UnmarshalYAML(n ast.Node) error {
+	list := []ast.Node{n}
+	if s, ok := n.(*ast.SequenceNode); ok {
+		list = s.Values
+	}
+	*w = nil
+	for _, n := range list {
+		switch x := n.(type) {
+		case *ast.MappingValueNode:
+			*w = append(*w, scalar(x.Key)+":"+scalar(x.Value))
+		case *ast.MappingNode:
+			if len(x.Values) != 1 {
+				return at(n, errors.New("want a text, not fields"))
+			}
+			*w = append(*w, scalar(x.Values[0].Key)+":"+scalar(x.Values[0].Value))
+		case *ast.SequenceNode:
+			return at(n, errors.New("want a text, not a list"))
+		default:
+			*w = append(*w, scalar(n))
+		}
+	}
+	return nil
+}
+
 // A Boundary says how much around the drives the watts include.
 type Boundary string
 

@@ -215,6 +215,7 @@ func (a *answer) plainDefaults(r *Report) {
 	say(s.Rack.Servers != 0 || a.boundary == AtDrive, "servers_per_rack", defaultServers, "", "assumed: 4 units each in a rack of 42")
 	say(s.Embodied.LifeYears != 0, "life_years", defaultLife, "years", "assumed, as the life-cycle studies of drives do")
 	say(s.Growth.PerYear != 0, "growth_per_year", defaultGrowth, "", "assumed")
+	say(len(s.Sites) > 0 || len(s.Sweep.Sites) > 0, "sites", 1, "", "assumed: what survives the loss of a site needs more")
 	work := s.Workload
 	say(work.Reads != 0 || work.Writes != 0 || work.States != nil, "reads_per_s", 0, "/s", "no work was given: the drives idle")
 	say(work.Utilised != 0 || work.Reads == 0 && work.Writes == 0, "utilisation_cap", defaultUtilised, "", "assumed: beyond it, queues grow")

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -211,6 +212,9 @@ func (a *answer) unusedInputs() error {
 		if _, err := a.planOf(a.choice(i)); err != nil {
 			return err
 		}
+	}
+	if len(a.in.errs) > 0 {
+		return errors.Join(a.in.errs...)
 	}
 	for _, id := range sortedKeys(a.s.Inputs) {
 		if !a.in.used[id] {

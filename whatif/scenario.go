@@ -95,13 +95,13 @@ type Choice struct {
 // A Sweep makes a Choice of every combination of its lists. An empty list stands for the
 // scenario's own value.
 type Sweep struct {
-	Schemes        []string  `yaml:"schemes,omitempty" doc:"redundancy rules"`
-	Disks          []string  `yaml:"disks,omitempty" doc:"ids of drive profiles"`
+	Schemes        Words     `yaml:"schemes,omitempty" doc:"redundancy rules"`
+	Disks          Words     `yaml:"disks,omitempty" doc:"ids of drive profiles"`
 	Sites          []int     `yaml:"sites,omitempty" doc:"numbers of equal sites"`
 	Fills          []float64 `yaml:"fills,omitempty" doc:"fills, 0 to 1"`
 	Reserves       []float64 `yaml:"reserves,omitempty" doc:"reserves, 0 to 1"`
 	Amplifications []float64 `yaml:"amplifications,omitempty" doc:"amplifications, 1 or more"`
-	Layouts        []string  `yaml:"layouts,omitempty" doc:"packed, striped"`
+	Layouts        Words     `yaml:"layouts,omitempty" doc:"packed, striped"`
 	PUEs           []Range   `yaml:"pues,omitempty" doc:"PUEs"`
 	GPerKWh        []Range   `yaml:"g_per_kwh,omitempty" doc:"carbon intensities"`
 	SlotW          []Range   `yaml:"slot_w,omitempty" doc:"overheads of a drive's slot"`

@@ -25,6 +25,9 @@ func schemaOf(t reflect.Type) map[string]any {
 		}}
 	case reflect.TypeFor[Terabytes](), reflect.TypeFor[Bytes]():
 		return map[string]any{"type": []any{"number", "string"}}
+	case reflect.TypeFor[Words]():
+		text := map[string]any{"type": "string"}
+		return map[string]any{"anyOf": []any{text, map[string]any{"type": "array", "items": text}}}
 	case reflect.TypeFor[Boundary]():
 		return map[string]any{"enum": boundaries}
 	}

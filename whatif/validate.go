@@ -210,8 +210,14 @@ func (c *check) sweep() {
 	for i, v := range w.Layouts {
 		c.oneOf(fmt.Sprintf("sweep.layouts[%d]", i), v, layouts)
 	}
+	if v := c.s.Facility; len(w.PUEs) > 0 && (v.FixedW != nil || v.Proportional != nil || v.Temperatures != nil) {
+		c.wrong("sweep.pues", "contradicts fixed_w, proportional and temperatures: give one")
+	}
 	for i := range w.PUEs {
 		c.band(fmt.Sprintf("sweep.pues[%d]", i), &w.PUEs[i], 1, 5, pueHint)
+	}
+	if len(w.GPerKWh) > 0 && c.s.Carbon.Country != "" {
+		c.wrong("sweep.g_per_kwh", "contradicts carbon.country: give one of them")
 	}
 	for i := range w.GPerKWh {
 		c.band(fmt.Sprintf("sweep.g_per_kwh[%d]", i), &w.GPerKWh[i], 0, 2000, " g/kWh")

@@ -2,10 +2,12 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/goccy/go-yaml"
 	"github.com/mattn/go-isatty"
@@ -48,7 +50,7 @@ func whatifCommand() *cli.Command {
 			}
 			s, err := scenarioOf(c)
 			if err != nil {
-				return usageError{err}
+				return asUsage(err)
 			}
 			return runWhatif(e, c, s)
 		},
@@ -68,6 +70,9 @@ func runWhatif(e *env, c *cli.Context, s whatif.Scenario) error {
 	}
 	if c.Bool("stream") {
 		return asUsage(whatif.Each(s, func(o whatif.Option) error { return e.emit(o) }))
+	}
+	if c.String("solve") != "" || c.String("target") != "" {
+		return solveWhatif(e, c, s)
 	}
 	if name := c.String("explain"); name != "" {
 		list, err := whatif.Explain(s, name)
@@ -111,12 +116,54 @@ func runWhatif(e *env, c *cli.Context, s whatif.Scenario) error {
 	return nil
 }
 
+// solveWhatif finds the value of an input at which a field has a value.
+func solveWhatif(e *env, c *cli.Context, s whatif.Scenario) error {
+	field, text, ok := strings.Cut(c.String("target"), "=")
+	target, err := parseNumber(text)
+	if !ok || err != nil || c.String("solve") == "" {
+		return usage("whatif: want --solve ID --target FIELD=VALUE, such as --solve slot_w --target watts=500")
+	}
+	v, err := whatif.Solve(s, c.String("option"), c.String("solve"), field, target)
+	if err != nil {
+		return asUsage(err)
+	}
+	if e.json {
+		return e.document(map[string]any{"input": c.String("solve"), "value": v, "field": field, "target": target})
+	}
+	fmt.Fprintf(e.out, "%s = %s makes %s %s\n", c.String("solve"), energy.Four(v), field, energy.Four(target))
+	return nil
+}
+
 // asUsage makes what is wrong with a scenario an error of usage.
 func asUsage(err error) error {
 	if err == nil {
 		return nil
 	}
-	return usageError{err}
+	return usageError{asFlags(err)}
+}
+
+// flagOf names the flag that stands for a field of the scenario.
+var flagOf = map[string]string{
+	"sweep.schemes": "scheme", "sweep.disks": "disk", "sweep.fills": "fill", "sweep.reserves": "reserve", "sweep.amplifications": "amplification",
+	"sweep.layouts": "layout", "sweep.pues": "pue", "sweep.g_per_kwh": "grid", "sweep.slot_w": "slot", "sweep.sites": "sites", "usable_tb": "usable",
+	"stored_tb": "stored", "facility.pue": "pue", "carbon.g_per_kwh": "grid", "server.slot_w": "slot", "explain": "explain", "baseline": "baseline",
+}
+
+// asFlags names flags in place of fields where no file says otherwise.
+func asFlags(err error) error {
+	var f *whatif.FieldError
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range many.Unwrap() {
+			asFlags(e)
+		}
+	}
+	if errors.As(err, &f) && f.Line == 0 {
+		name, _, _ := strings.Cut(f.Field, "[")
+		if flag, ok := flagOf[name]; ok {
+			f.Field = "--" + flag
+		}
+	}
+	return err
 }
 
 func colorful(w io.Writer) bool {
@@ -149,7 +196,7 @@ func scenarioOf(c *cli.Context) (s whatif.Scenario, err error) {
 	if err := readTemperatures(&s); err != nil {
 		return s, err
 	}
-	return s, s.Validate()
+	return s, asFlags(s.Validate())
 }
 
 const maxFile = 16 << 20

@@ -19,25 +19,32 @@ type whatifFlag struct {
 
 // whatifFlags are the flags of whatif that take a value.
 var whatifFlags = []whatifFlag{
-	{"usable", "usable `SIZE` of the baseline, such as 10PB; stored = usable x fill", size3(func(s *whatif.Scenario) *whatif.Terabytes { return &s.UsableTB })},
-	{"stored", "`SIZE` that users store", size3(func(s *whatif.Scenario) *whatif.Terabytes { return &s.StoredTB })},
-	{"scheme", "`SCHEMES`, such as replica:3,rs:9+6", words(func(s *whatif.Scenario) *[]string { return &s.Sweep.Schemes })},
-	{"disk", "drive `PROFILES` (see wattle profiles), such as helium-5w@8TB", words(func(s *whatif.Scenario) *[]string { return &s.Sweep.Disks })},
+	{"usable", "usable `SIZE` of the baseline, such as 10PB; stored = usable x fill", sizeOf(func(s *whatif.Scenario) *whatif.Terabytes { return &s.UsableTB })},
+	{"stored", "`SIZE` that users store", sizeOf(func(s *whatif.Scenario) *whatif.Terabytes { return &s.StoredTB })},
+	{"scheme", "`SCHEMES`, such as replica:3,rs:9+6", words(func(s *whatif.Scenario) *whatif.Words { return &s.Sweep.Schemes })},
+	{"disk", "drive `PROFILES` (see wattle profiles), such as helium-5w@8TB", words(func(s *whatif.Scenario) *whatif.Words { return &s.Sweep.Disks })},
 	{"sites", "numbers of equal `SITES`", setSites},
-	{"fill", "`PARTS` of the usable terabytes that are stored, 0 to 1", numbers(func(s *whatif.Scenario) *[]float64 { return &s.Sweep.Fills })},
-	{"reserve", "`PARTS` of the raw terabytes kept free", numbers(func(s *whatif.Scenario) *[]float64 { return &s.Sweep.Reserves })},
-	{"amplification", "raw terabytes `TIMES` this, for under-filled stripes, minimum allocation, compaction", numbers(func(s *whatif.Scenario) *[]float64 { return &s.Sweep.Amplifications })},
-	{"layout", "packed or striped, or both", words(func(s *whatif.Scenario) *[]string { return &s.Sweep.Layouts })},
-	{"pue", "`PUE` as RANGES", ranges(func(s *whatif.Scenario) *[]whatif.Range { return &s.Sweep.PUEs })},
-	{"grid", "carbon intensity in `G/KWH` as RANGES", ranges(func(s *whatif.Scenario) *[]whatif.Range { return &s.Sweep.GPerKWh })},
-	{"slot", "overhead of a drive's slot in `WATTS`, as RANGES", ranges(func(s *whatif.Scenario) *[]whatif.Range { return &s.Sweep.SlotW })},
+	{"fill", "`PARTS` of the usable terabytes that are stored, 0 to 1", oneOrMore(parsePositive,
+		func(s *whatif.Scenario, v float64) { s.Fill = v }, func(s *whatif.Scenario) *[]float64 { return &s.Sweep.Fills })},
+	{"reserve", "`PARTS` of the raw terabytes kept free", oneOrMore(parseNumber,
+		func(s *whatif.Scenario, v float64) { s.Reserve = &v }, func(s *whatif.Scenario) *[]float64 { return &s.Sweep.Reserves })},
+	{"amplification", "raw terabytes `TIMES` this, for under-filled stripes, minimum allocation, compaction", oneOrMore(parsePositive,
+		func(s *whatif.Scenario, v float64) { s.Amplification = v }, func(s *whatif.Scenario) *[]float64 { return &s.Sweep.Amplifications })},
+	{"layout", "packed or striped, or both", oneOrMore(parseWord,
+		func(s *whatif.Scenario, v string) { s.Workload.Layout = v }, func(s *whatif.Scenario) *[]string { return (*[]string)(&s.Sweep.Layouts) })},
+	{"pue", "`PUE` as RANGES", oneOrMore(whatif.ParseRange,
+		func(s *whatif.Scenario, v whatif.Range) { s.Facility.PUE = &v }, func(s *whatif.Scenario) *[]whatif.Range { return &s.Sweep.PUEs })},
+	{"grid", "carbon intensity in `G/KWH` as RANGES", oneOrMore(whatif.ParseRange,
+		func(s *whatif.Scenario, v whatif.Range) { s.Carbon.GPerKWh = &v }, func(s *whatif.Scenario) *[]whatif.Range { return &s.Sweep.GPerKWh })},
+	{"slot", "overhead of a drive's slot in `WATTS`, as RANGES", oneOrMore(whatif.ParseRange,
+		func(s *whatif.Scenario, v whatif.Range) { s.Server.SlotW = &v }, func(s *whatif.Scenario) *[]whatif.Range { return &s.Sweep.SlotW })},
 	{"boundary", "drive, server, rack or facility", func(s *whatif.Scenario, v string) error { s.Boundary = whatif.Boundary(v); return nil }},
 	{"baseline", "option, `SCHEME` or SCHEME@DISK to compare with", word(func(s *whatif.Scenario) *string { return &s.Baseline })},
 	{"survive", "tolerance `SITES[+SHARDS]` below which options are greyed", word(func(s *whatif.Scenario) *string { return &s.Survive })},
 	{"reads", "`READS` a second", number(func(s *whatif.Scenario) *float64 { return &s.Workload.Reads })},
 	{"writes", "`WRITES` a second", number(func(s *whatif.Scenario) *float64 { return &s.Workload.Writes })},
-	{"read-size", "`SIZE` of an object read, default 64KiB", bytes3(func(s *whatif.Scenario) *whatif.Bytes { return &s.Workload.ReadSize })},
-	{"write-size", "`SIZE` of an object written, default 64KiB", bytes3(func(s *whatif.Scenario) *whatif.Bytes { return &s.Workload.WriteSize })},
+	{"read-size", "`SIZE` of an object read, default 64KiB", bytesOf(func(s *whatif.Scenario) *whatif.Bytes { return &s.Workload.ReadSize })},
+	{"write-size", "`SIZE` of an object written, default 64KiB", bytesOf(func(s *whatif.Scenario) *whatif.Bytes { return &s.Workload.WriteSize })},
 	{"peak", "peak rate over mean `RATE`", number(func(s *whatif.Scenario) *float64 { return &s.Workload.Peak })},
 	{"burst", "`OBJECTS` that share a stripe when written", number(func(s *whatif.Scenario) *float64 { return &s.Workload.Burst })},
 	{"degraded", "`PART` of the reads that are degraded", number(func(s *whatif.Scenario) *float64 { return &s.Workload.Degraded })},
@@ -97,6 +104,9 @@ var whatifFlags = []whatifFlag{
 		s.Profiles = append(s.Profiles, list...)
 		return err
 	}},
+	{"solve", "find the value of the uncertain input `ID` at which --target is met", nil},
+	{"target", "what to solve for, `FIELD=VALUE`, of the first option, or of --option", nil},
+	{"option", "`NAME` of the option that --solve looks at", nil},
 	{"html", "write the report to `FILE`, one page that opens offline", nil},
 	{"explain", "formula, inputs and sources of a `FIELD`, such as watts", nil},
 }
@@ -121,7 +131,7 @@ func word(at func(*whatif.Scenario) *string) setter {
 	return func(s *whatif.Scenario, v string) error { *at(s) = v; return nil }
 }
 
-func words(at func(*whatif.Scenario) *[]string) setter {
+func words(at func(*whatif.Scenario) *whatif.Words) setter {
 	return func(s *whatif.Scenario, v string) error { *at(s) = split(v); return nil }
 }
 
@@ -183,7 +193,7 @@ func whole(at func(*whatif.Scenario) *int) setter {
 	}
 }
 
-func size3(at func(*whatif.Scenario) *whatif.Terabytes) setter {
+func sizeOf(at func(*whatif.Scenario) *whatif.Terabytes) setter {
 	return func(s *whatif.Scenario, v string) (err error) {
 		if _, bare := strconv.ParseFloat(v, 64); bare == nil {
 			return fmt.Errorf("%q: want a size with its unit, such as 10PB or 9TiB", v)
@@ -195,7 +205,7 @@ func size3(at func(*whatif.Scenario) *whatif.Terabytes) setter {
 	}
 }
 
-func bytes3(at func(*whatif.Scenario) *whatif.Bytes) setter {
+func bytesOf(at func(*whatif.Scenario) *whatif.Bytes) setter {
 	return func(s *whatif.Scenario, v string) error {
 		tb, err := whatif.ParseTerabytes(v)
 		if x, bare := strconv.ParseFloat(v, 64); bare == nil {
@@ -214,28 +224,52 @@ func band(at func(*whatif.Scenario) **whatif.Range) setter {
 	}
 }
 
-func ranges(at func(*whatif.Scenario) *[]whatif.Range) setter {
+// oneOrMore sets a field of the scenario to one value, or sweeps over many.
+func oneOrMore[T any](parse func(string) (T, error), one func(*whatif.Scenario, T), many func(*whatif.Scenario) *[]T) setter {
 	return func(s *whatif.Scenario, v string) error {
-		*at(s) = nil
+		var list []T
 		for _, part := range split(v) {
-			r, err := whatif.ParseRange(part)
+			x, err := parse(part)
 			if err != nil {
 				return err
 			}
-			*at(s) = append(*at(s), r)
+			list = append(list, x)
+		}
+		if len(list) == 1 {
+			one(s, list[0])
+		} else {
+			*many(s) = list
 		}
 		return nil
 	}
 }
 
+func parseWord(v string) (string, error) { return v, nil }
+
+// parsePositive reads a number above 0.
+func parsePositive(v string) (float64, error) {
+	x, err := parseNumber(v)
+	if err == nil && x <= 0 {
+		err = fmt.Errorf("%q: want more than 0", v)
+	}
+	return x, err
+}
+
 func setSites(s *whatif.Scenario, v string) error {
-	s.Sweep.Sites = nil
+	var list []int
 	for _, part := range split(v) {
 		n, err := strconv.Atoi(part)
-		if err != nil {
-			return fmt.Errorf("%q: want a number of sites", part)
+		if err != nil || n < 1 || n > 1000 {
+			return fmt.Errorf("%q: want numbers of sites, 1 to 1,000", part)
 		}
-		s.Sweep.Sites = append(s.Sweep.Sites, n)
+		list = append(list, n)
+	}
+	if len(list) > 1 || len(s.Sites) > 0 {
+		s.Sweep.Sites = list
+		return nil
+	}
+	for i := range list[0] {
+		s.Sites = append(s.Sites, whatif.Site{Name: fmt.Sprintf("site%d", i+1)})
 	}
 	return nil
 }
