@@ -188,6 +188,7 @@ func (r *Report) cells(o Option, u units) []cell {
 		{u.perTB(o.WPerStoredTB), r.about(o.WPerStoredTB), ""},
 		{fmt.Sprintf("%.3f", o.Ratio.Typical), o.Verdict + "; " + r.about(*o.Ratio) + "; " + factorText(o.Factors), o.Verdict},
 		{fmt.Sprintf("%.3f to %s", o.RatioTwin.Typical, o.Twin), o.VerdictTwin + "; " + r.about(*o.RatioTwin), o.VerdictTwin},
+		{nines(o.NinesDisasters), ninesHover(o), ""},
 		{short(o.Watts.Typical / 1000), r.about(o.Watts), ""},
 		estimate(&o.KWhPerYear, 1e-3, ""),
 		estimate(o.KgLocation, 1e-3, ""),
@@ -197,6 +198,13 @@ func (r *Report) cells(o Option, u units) []cell {
 		{short(o.Drives), "bound by " + o.BoundBy + "; " + short(o.Servers) + " servers, " + short(o.Racks) + " racks", ""},
 		{short(o.RawTB * u.tb), "usable " + u.size(o.UsableTB) + ", stored " + u.size(o.StoredTB), ""},
 	}
+}
+
+func ninesHover(o Option) string {
+	if o.NinesIndependent == nil {
+		return o.Because["nines"]
+	}
+	return fmt.Sprintf("%s when disks fail one by one, %s with bursts, %s with disasters too", nines(o.NinesIndependent), nines(o.NinesBursts), nines(o.NinesDisasters))
 }
 
 func (r *Report) pageBars(p *page, u units) {

@@ -102,10 +102,11 @@ func (r *Report) Text(w io.Writer, iec, color bool) {
 	u := unitsOf(iec)
 	r.textDefaults(w)
 	r.textHeadline(w)
-	render(w, r.optionTable(u, color))
-	fmt.Fprintf(w, "\nboundary %s; bands are [low–high]; ratios are of W per stored TB, to %s and to the replication with the same tolerance\n", r.Boundary, r.Baseline.Name)
-	r.textFactors(w)
 	r.textAdvice(w)
+	render(w, r.optionTable(u, color))
+	fmt.Fprintf(w, "\nboundary %s; bands are [low–high]; nines count bursts and disasters; ratios are of W per stored TB, to %s and to the replication with the same tolerance\n", r.Boundary, r.Baseline.Name)
+	r.textFactors(w)
+	r.textGrowth(w)
 	r.textWarnings(w)
 }
 
@@ -156,6 +157,7 @@ func (r *Report) Headline() []string {
 		fmt.Sprintf("it draws %s of the baseline's watts per stored TB (%s: %s), and %s of its replication twin's, %s (%s)",
 			Short(*best.Ratio), change(best.Ratio.Typical), best.Verdict, Short(*best.RatioTwin), best.Twin, change(best.RatioTwin.Typical)),
 		"factors: " + factorText(best.Factors),
+		r.safety(best),
 	}
 	return append(lines, fmt.Sprintf("%.0f %% of its watts rest on defaults, %.0f %% on data sheets, %.0f %% on drives of the same class, %.0f %% on your input",
 		100*a.Evidence["default"], 100*(a.Evidence["datasheet"]+a.Evidence["claim"]), 100*a.Evidence["model"], 100*a.Evidence["input"]))
@@ -207,9 +209,9 @@ const mostRows = 50
 
 // optionTable is the table of options, grouped by tolerance.
 func (r *Report) optionTable(u units, color bool) table.Writer {
-	t := newTable("survives", "option", "drives", "bound by", u.name+" raw", "W/stored "+u.name, "kW", "MWh/year", "t CO2e/year", "ratio", "twin", "verdict")
+	t := newTable("survives", "option", "drives", "bound by", u.name+" raw", "W/stored "+u.name, "kW", "MWh/year", "t CO2e/year", "nines", "ratio", "twin", "verdict")
 	var columns []table.ColumnConfig
-	for _, n := range []int{3, 5, 6, 7, 8, 9, 10} {
+	for _, n := range []int{3, 5, 6, 7, 8, 9, 10, 11} {
 		columns = append(columns, table.ColumnConfig{Number: n, Align: text.AlignRight, AlignHeader: text.AlignRight})
 	}
 	t.SetColumnConfigs(columns)
@@ -227,7 +229,7 @@ func (r *Report) optionTable(u units, color bool) table.Writer {
 		}
 		before = group
 		row := table.Row{shown, o.Name, short(o.Drives), o.BoundBy, short(o.RawTB * u.tb), u.perTB(o.WPerStoredTB), Short(scaled(o.Watts, 1e-3)),
-			short(o.KWhPerYear.Typical / 1000), shortTonnes(o.KgLocation), Short(*o.Ratio), fmt.Sprintf("%.3f to %s", o.RatioTwin.Typical, o.Twin), o.Verdict}
+			short(o.KWhPerYear.Typical / 1000), shortTonnes(o.KgLocation), nines(o.NinesDisasters), Short(*o.Ratio), fmt.Sprintf("%.3f to %s", o.RatioTwin.Typical, o.Twin), o.Verdict}
 		if o.BelowSurvive {
 			row[0] = "below: " + group
 			if color {
@@ -239,6 +241,26 @@ func (r *Report) optionTable(u units, color bool) table.Writer {
 		t.AppendRow(row)
 	}
 	return t
+}
+
+// nines are those of a year, to a tenth.
+func nines(e *Estimate) string {
+	if e == nil {
+		return "–"
+	}
+	return fmt.Sprintf("%.1f", e.Typical)
+}
+
+// safety compares what the best option and the baseline survive.
+func (r *Report) safety(best *Option) string {
+	one := func(o *Option) string {
+		s := Tolerance{o.SitesSurvived, o.LeftOver}.String()
+		if o.NinesDisasters != nil {
+			s += " and has " + nines(o.NinesDisasters) + " nines a year"
+		}
+		return s
+	}
+	return fmt.Sprintf("it survives %s; the baseline survives %s", one(best), one(&r.Baseline))
 }
 
 func shortTonnes(e *Estimate) string {
@@ -275,16 +297,24 @@ func (r *Report) textAdvice(w io.Writer) {
 		return
 	}
 	if len(a.Flips) > 0 {
-		fmt.Fprintln(w, "\nwhat would change the winner:")
+		fmt.Fprintln(w, "what would change the winner:")
 		for _, f := range a.Flips {
 			fmt.Fprintln(w, "  "+f.String())
 		}
 	}
 	if len(a.Measure) > 0 {
-		fmt.Fprintln(w, "\nworth measuring next, since the saving hangs on them:")
+		fmt.Fprintln(w, "worth measuring next, since the saving hangs on them:")
 		for _, m := range a.Measure {
-			fmt.Fprintf(w, "  %s, %s %s [%s]: %.0f %% of the uncertainty\n", m.Input, Short(m.Value), m.Value.Unit, m.Value.Status, 100*m.Weight)
+			fmt.Fprintf(w, "  %s, %s [%s]: %.0f %% of the uncertainty\n", m.Input, strings.TrimSpace(Short(m.Value)+" "+m.Value.Unit), m.Value.Status, 100*m.Weight)
 		}
+	}
+	fmt.Fprintln(w)
+}
+
+func (r *Report) textGrowth(w io.Writer) {
+	a := r.Advice
+	if a == nil {
+		return
 	}
 	if best := r.option(a.Best); best != nil && best.Rebound != nil {
 		fmt.Fprintln(w, "\n"+best.Rebound.String())
@@ -346,12 +376,12 @@ func (r *Report) table() table.Writer {
 	t := table.NewWriter()
 	t.AppendHeader(table.Row{"option", "scheme", "disk", "sites", "sites_survived", "left_over", "stored_tb", "usable_tb", "raw_tb", "drives", "servers", "racks", "bound_by",
 		"watts", "watts_low", "watts_high", "w_per_stored_tb", "w_per_stored_tb_low", "w_per_stored_tb_high", "kwh_per_year", "kgco2e_location_per_year", "kgco2e_market_per_year",
-		"kgco2e_embodied_total", "eur_energy_per_year", "eur_capital", "litres_per_year", "ratio", "ratio_low", "ratio_high", "ratio_twin", "twin", "verdict", "boundary"})
+		"kgco2e_embodied_total", "eur_energy_per_year", "eur_capital", "litres_per_year", "ratio", "ratio_low", "ratio_high", "ratio_twin", "twin", "verdict", "nines_independent", "nines_bursts", "nines_disasters", "boundary"})
 	for _, o := range r.Options {
 		t.AppendRow(table.Row{o.Name, o.Scheme, o.Disk, o.Sites, o.SitesSurvived, o.LeftOver, twelve(o.StoredTB), twelve(o.UsableTB), twelve(o.RawTB), twelve(o.Drives), twelve(o.Servers), twelve(o.Racks), o.BoundBy,
 			twelve(o.Watts.Typical), twelve(o.Watts.Low), twelve(o.Watts.High), twelve(o.WPerStoredTB.Typical), twelve(o.WPerStoredTB.Low), twelve(o.WPerStoredTB.High), twelve(o.KWhPerYear.Typical),
 			orNull(o.KgLocation), orNull(o.KgMarket), orNull(o.KgTotal), orNull(o.EUREnergy), orNull(o.EURCapital), orNull(o.Litres),
-			twelve(o.Ratio.Typical), twelve(o.Ratio.Low), twelve(o.Ratio.High), twelve(o.RatioTwin.Typical), o.Twin, o.Verdict, string(r.Boundary)})
+			twelve(o.Ratio.Typical), twelve(o.Ratio.Low), twelve(o.Ratio.High), twelve(o.RatioTwin.Typical), o.Twin, o.Verdict, orNull(o.NinesIndependent), orNull(o.NinesBursts), orNull(o.NinesDisasters), string(r.Boundary)})
 	}
 	return t
 }
