@@ -115,10 +115,11 @@ func HoursUpTo(hourly []float64, top float64) (n int) {
 type Envelope struct {
 	Name      string
 	Low, High float64
+	Recalled  bool // remembered, not read: for orientation
 }
 
-// ASHRAE lists the envelopes. A1, A3 and A4 are as remembered, the others were read.
-var ASHRAE = []Envelope{{"recommended", 18, 27}, {"A1", 15, 32}, {"A2", 10, 35}, {"A3", 5, 40}, {"A4", 5, 45}}
+// ASHRAE lists the envelopes.
+var ASHRAE = []Envelope{{"recommended", 18, 27, false}, {"A1", 15, 32, true}, {"A2", 10, 35, false}, {"A3", 5, 40, true}, {"A4", 5, 45, true}}
 
 var monthDays = [12]int{31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31}
 

@@ -275,6 +275,7 @@ func (r *Report) pageNotes(p *page) {
 			note(o.Name + ": " + s)
 		}
 	}
+	note("not counted: " + strings.Join(r.NotCounted, "; "))
 	f := r.Baseline.Facility
 	if f == nil {
 		return

@@ -145,6 +145,7 @@ type Report struct {
 	Considered   int                 `json:"options_considered"`
 	Advice       *Advice             `json:"advice,omitempty"`
 	Warnings     []string            `json:"warnings"`
+	NotCounted   []string            `json:"not_counted"`
 
 	weather *Weather              // of the first site, for the map of hours
 	pueAt   func(float64) float64 // PUE at a part of the compressor's full load

@@ -104,6 +104,9 @@ func (a *answer) freeHours(s *swing, conf *Facility) *FreeHours {
 		SavedOfFacility: 1 - p.pue(v, 0)/without, Under: map[string]int{},
 	}
 	for _, e := range energy.ASHRAE {
+		if e.Recalled {
+			continue
+		}
 		h.Under[e.Name] = energy.HoursUpTo(w.Hourly, e.High-w.Approach)
 	}
 	return h
@@ -157,6 +160,10 @@ func (a *answer) report(options []Option, swings []*swing) (Report, error) {
 		}
 	}
 	a.plainDefaults(&r)
+	r.NotCounted = []string{"the making of racks, switches, cables and buildings", "the power of coding, repair and scrubbing, unless given as reads and writes"}
+	if a.s.Embodied.ServerKg == nil {
+		r.NotCounted = append(r.NotCounted, "the making of servers (embodied.server_kg)")
+	}
 	a.source(r.Sources, "model")
 	r.Advice = a.advise(options, swings)
 	a.hours(&r)

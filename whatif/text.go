@@ -369,6 +369,7 @@ func (r *Report) textWarnings(w io.Writer) {
 			say(s)
 		}
 	}
+	say("not counted: " + strings.Join(r.NotCounted, "; "))
 }
 
 // Table is the table of options as CSV or Markdown: one row each, plain numbers.
