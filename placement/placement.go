@@ -1,16 +1,17 @@
 // Package placement chooses the disks that hold the shards of a stripe.
 //
 // Disks form a tree of failure domains: site, rack, host, disk. A Rule says how many shards
-// of a stripe one domain may hold. A Table, built from a Map and a Rule, gives each placement
-// group the disks of its shards; a stripe belongs to the group that the top bits of the
-// xxHash of its id name.
+// of a stripe one domain may hold; a Tree has other levels, and more of them. A Table, built
+// from them, gives each placement group the disks of its shards, and Change makes the next
+// table when disks come, go, fail or change their size.
 //
 // # What it promises
 //
 // The rule holds by construction and is never relaxed. Each disk gets its share of shards,
 // in proportion to capacity as far as the rule allows, to within one shard, and each shard
-// index about equally often. The same Map, rule and options give the same table on every
-// machine. A rule that cannot be met is an error that says why.
+// index about equally often. A change moves as few shards as can be, or nearly. The same
+// disks, rule and options give the same table on every machine, in whatever order they are
+// given. A rule that cannot be met is an error that says why.
 package placement
 
 import (
@@ -31,7 +32,8 @@ type Disk struct {
 	ID       DiskID `json:"id"`
 	Name     string `json:"name"`
 	Profile  string `json:"profile,omitempty"`
-	Capacity int64  `json:"capacity"` // bytes
+	Capacity int64  `json:"capacity"`      // bytes
+	Out      bool   `json:"out,omitempty"` // takes no shards: it is being drained
 }
 
 // A Host holds disks.
@@ -174,7 +176,7 @@ func (h Host) validate(where string, ids map[DiskID]string) error {
 			return fmt.Errorf("%w: disks %s and %s both have number %d", ErrMap, ids[d.ID], path, d.ID)
 		case d.Capacity <= 0:
 			return fmt.Errorf("%w: disk %s has a capacity of %d bytes; give one, such as 18TB", ErrMap, path, d.Capacity)
-		case d.Capacity > 1<<56:
+		case d.Capacity > maxCapacity:
 			return fmt.Errorf("%w: disk %s has a capacity of %d bytes, which no disk has", ErrMap, path, d.Capacity)
 		}
 		ids[d.ID] = path

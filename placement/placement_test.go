@@ -221,7 +221,7 @@ func FuzzParseTopology(f *testing.F) {
 func BenchmarkBuild(b *testing.B) {
 	m := Uniform(3, 4, 4, 12, nil, 1e13)
 	for b.Loop() {
-		if _, err := Build(m, 15, Rule{Site: 5, Host: 1}, Options{PGs: 1 << 14}); err != nil {
+		if _, err := Build(m, 15, Rule{Site: 5, Host: 1}, Options{PGs: 1 << 16}); err != nil {
 			b.Fatal(err)
 		}
 	}
