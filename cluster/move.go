@@ -16,13 +16,14 @@ type move struct {
 	stripe   uint64
 	shard    int
 	freed    bool // the stripe's data was gone when it was copied, only its journal is left
+	copied   bool // the shard is at its old place
 	old, new place
 }
 
 // copyShard copies shard i of a stripe to a disk, verified, with the journal that rides in
 // it. The copy is not durable and nobody knows it before relocate.
 func (c *Cluster) copyShard(ctx context.Context, s *stripe, freed bool, i int, to placement.DiskID, o disks.AppendOptions) (move, error) {
-	m := move{stripe: s.ID, shard: i, freed: freed, old: s.Places[i]}
+	m := move{stripe: s.ID, shard: i, freed: freed, copied: true, old: s.Places[i]}
 	from, dst := c.disk(m.old.Disk), c.disk(to)
 	if from == nil || dst == nil {
 		return m, disks.ErrLost
@@ -61,12 +62,16 @@ func (c *Cluster) relocate(ctx context.Context, moves []move, also func(*tx) err
 	if err := c.syncTargets(ctx, moves); err != nil {
 		return 0, err
 	}
+	left := make([]bool, len(moves))
+	for i, m := range moves {
+		left[i] = m.copied || c.holds(ctx, m)
+	}
 	c.reaping.Lock() // a stripe is freed whole: not while a shard of it is on its way
 	defer c.reaping.Unlock()
 	won := 0
 	gone, orphans := map[placement.DiskID][]disks.Address{}, map[placement.DiskID][]disks.Address{}
 	err := c.catalog.update(ctx, func(t *tx) error {
-		for _, m := range moves {
+		for i, m := range moves {
 			ok, err := t.relocate(m)
 			switch {
 			case err != nil:
@@ -76,7 +81,7 @@ func (c *Cluster) relocate(ctx context.Context, moves []move, also func(*tx) err
 				continue
 			}
 			won++
-			if m.old.Disk != none {
+			if left[i] {
 				gone[m.old.Disk] = append(gone[m.old.Disk], m.old.Address)
 			}
 		}
@@ -91,6 +96,17 @@ func (c *Cluster) relocate(ctx context.Context, moves []move, also func(*tx) err
 	c.freeAt(orphans, false)
 	c.retire(gone)
 	return won, nil
+}
+
+// holds tells whether the shard of a move still lies at its old place, damaged perhaps. A
+// disk that was lost may have begun anew, and hold something else there.
+func (c *Cluster) holds(ctx context.Context, m move) bool {
+	d := c.disk(m.old.Disk)
+	if m.old.Disk == none || d == nil {
+		return false
+	}
+	h, _, err := d.ReadJournal(ctx, m.old.Address)
+	return err == nil && h.Stripe == m.stripe && int(h.Index) == m.shard
 }
 
 func (c *Cluster) syncTargets(ctx context.Context, moves []move) error {

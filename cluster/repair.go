@@ -450,7 +450,7 @@ func (r *repair) place(ctx context.Context, p patient, b *buffer) error {
 			return err
 		}
 		r.mu.Lock()
-		r.moves = append(r.moves, move{p.ID, i, p.freed, p.Places[i], to})
+		r.moves = append(r.moves, move{stripe: p.ID, shard: i, freed: p.freed, old: p.Places[i], new: to})
 		r.rep.Shards++
 		r.mu.Unlock()
 		p.Places[i] = to
