@@ -174,7 +174,8 @@ func (s Settings) Core() Estimate {
 // goroutines.
 type Ledger struct {
 	Since    time.Time                 `json:"since"`
-	At       time.Time                 `json:"at"` // latest time seen
+	At       time.Time                 `json:"at"`      // latest time seen
+	Settled  time.Time                 `json:"settled"` // time of the last Settle
 	Settings Settings                  `json:"settings"`
 	Drives   map[int32]*DriveAccount   `json:"drives"`
 	Coding   Amount                    `json:"coding"`
@@ -188,7 +189,7 @@ type Ledger struct {
 
 // NewLedger returns an account that begins now.
 func NewLedger(now time.Time) *Ledger {
-	return &Ledger{Since: now, At: now, Settings: Settings{Gap: DefaultGap}, Drives: map[int32]*DriveAccount{}, Buckets: map[string]*BucketAccount{}}
+	return &Ledger{Since: now, At: now, Settled: now, Settings: Settings{Gap: DefaultGap}, Drives: map[int32]*DriveAccount{}, Buckets: map[string]*BucketAccount{}}
 }
 
 // Set says what drive id is from now on. Until now it was what it was.
@@ -315,7 +316,7 @@ func (l *Ledger) share(why Cause, a Amount, shares []Share) {
 // Hold changes the raw bytes that a bucket holds. What was used before is first shared out
 // among those who held then, when the last time is not only a moment ago.
 func (l *Ledger) Hold(now time.Time, bucket string, raw int64) {
-	if now.Sub(l.At) >= moment {
+	if now.Sub(l.Settled) >= moment {
 		l.Settle(now)
 	}
 	b := l.bucket(bucket)
@@ -332,6 +333,7 @@ func (l *Ledger) Settle(now time.Time) {
 		l.advance(d, now)
 	}
 	l.seen(now)
+	l.Settled = now
 	names := slices.Sorted(maps.Keys(l.Buckets))
 	weights := make([]uint64, 0, len(names)+1)
 	held := int64(0)

@@ -211,6 +211,24 @@ func TestYear(t *testing.T) {
 	}
 }
 
+// TestHold: who comes late bears nothing of the time before, though it comes with work.
+func TestHold(t *testing.T) {
+	l := ledger(0)
+	l.Hold(epoch, "early", 6e12)
+	later := epoch.Add(time.Hour)
+	l.Work(later, 0, ForPut, Work{Writes: 1, WriteSeeks: 1}, []Share{{"late", 1}})
+	l.Hold(later, "late", 6e12)
+	l.Settle(later)
+	if late := l.Buckets["late"].Spent; !late[ForIdle].IsZero() || late[ForPut].IsZero() {
+		t.Errorf("late bears %v", late)
+	}
+	l.Settle(later.Add(time.Hour))
+	idle := func(name string) float64 { return float64(l.Buckets[name].Spent[ForIdle].Joules()) }
+	if r := idle("early") / idle("late"); math.Abs(r-2) > 1e-3 {
+		t.Errorf("early bears %v J of idling and late %v", idle("early"), idle("late"))
+	}
+}
+
 // TestQueue: a drive that is asked for more than it can do is active beyond now, and idles
 // the less afterwards.
 func TestQueue(t *testing.T) {
@@ -279,6 +297,11 @@ func TestRest(t *testing.T) {
 	}
 	if ssd := MeterOf("solidigm-p5316-31tb").Rest(); ssd.BreakEven != 0 || !strings.Contains(ssd.Judge(9, time.Hour, time.Hour), "does not pay") {
 		t.Errorf("flash: %+v", ssd)
+	}
+	for after, want := range map[time.Duration]string{0: "", time.Second: "break-even", 10 * time.Minute: "rated starts", time.Hour: ""} {
+		if got := r.Warn(SpinDown{after}); (got == "") != (want == "") || !strings.Contains(got, want) {
+			t.Errorf("%s: %q, want %q", after, got, want)
+		}
 	}
 	for _, x := range []struct {
 		gaps        int64

@@ -67,6 +67,21 @@ func seconds(s float64) time.Duration { return time.Duration(s * 1e9) }
 // starts before the end of the drive's life.
 func (r Rest) Timer() SpinDown { return SpinDown{max(r.BreakEven, r.Budget)} }
 
+// Warn says what is wrong with stopping by a policy, or "".
+func (r Rest) Warn(p SpinDown) string {
+	switch {
+	case p.After <= 0:
+		return ""
+	case r.BreakEven == 0:
+		return "stopping saves nothing"
+	case p.After < r.BreakEven:
+		return fmt.Sprintf("a spin-down after %s is shorter than the break-even of %s, from which on no pattern of use costs more than twice the best", p, r.BreakEven.Round(time.Second))
+	case p.After < r.Budget:
+		return fmt.Sprintf("a spin-down after %s may start drives more often than once in %s, and so spend the rated starts within %d years", p, r.Budget.Round(time.Minute), RatedYears)
+	}
+	return ""
+}
+
 // Judge says in words whether stopping would have paid on drives whose gaps between uses are
 // known: gaps of break-even or longer, the time in them beyond break-even, and all the time.
 func (r Rest) Judge(gaps int64, beyond, all time.Duration) string {

@@ -156,6 +156,7 @@ func (l *Ledger) Rests() []Verdict {
 			}
 		}
 		v.Words = v.Rest.Judge(v.Gaps, v.Beyond, v.Age)
+		v.Warning = v.Rest.Warn(l.Settings.SpinDown)
 		list = append(list, v)
 	}
 	return list
@@ -169,6 +170,7 @@ type Verdict struct {
 	Beyond  time.Duration `json:"beyond_ns"`
 	Age     time.Duration `json:"age_ns"`
 	Words   string        `json:"verdict"`
+	Warning string        `json:"warning,omitempty"` // about the policy that is set
 }
 
 // Band is the whole with its ends: each input (watts of a state of a profile, times of its

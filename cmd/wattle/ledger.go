@@ -260,6 +260,9 @@ func showStates(w io.Writer, a ledgerAnswer) {
 	fmt.Fprintf(w, "\ntime of the drives: %s; %s; spin-down: %s (--set spin-down=53m changes it)\n", strings.Join(parts, ", "), count(int(a.Starts), "start"), a.Settings.SpinDown)
 	for _, v := range a.Standby {
 		fmt.Fprintf(w, "stopping %s: %s\n", v.Profile, v.Words)
+		if v.Warning != "" {
+			fmt.Fprintf(w, "  %s\n", v.Warning)
+		}
 	}
 }
 
