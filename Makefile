@@ -40,7 +40,7 @@ bench: ## Go benchmarks of all packages
 	$(GO) test ./... -run '^$$' -bench . -benchtime 1s
 
 golden: ## rewrite golden files from what the code prints now
-	$(GO) test ./cmd/... -update
+	$(GO) test ./cmd/... ./energy -update
 
 cover: ## coverage by function, and the total
 	$(GO) test ./... -coverprofile=/tmp/wattle.cover
