@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/wattle-storage/wattle/disks"
 	"github.com/wattle-storage/wattle/placement"
 )
 
@@ -274,7 +275,7 @@ func (c *Cluster) settle(batch []*request, synced map[placement.DiskID]bool) err
 	for _, r := range batch {
 		for _, s := range r.written {
 			for i, p := range s.Places {
-				if p.Disk != none && !synced[p.Disk] {
+				if p.Disk != none && (!synced[p.Disk] || c.doubtful(p)) {
 					s.Places[i] = place{Disk: none}
 				}
 			}
@@ -284,6 +285,12 @@ func (c *Cluster) settle(batch []*request, synced map[placement.DiskID]bool) err
 		}
 	}
 	return nil
+}
+
+// doubtful tells whether a shard was on a disk when a sync failed that it had waited for.
+func (c *Cluster) doubtful(p place) bool {
+	d := c.disk(p.Disk)
+	return d == nil || disks.Doubtful(d, p.Address)
 }
 
 // record commits the catalog's part of a batch. The changes are made while the disks still

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -142,6 +144,71 @@ func TestHungDisk(t *testing.T) {
 		wantBytes(t, c, fmt.Sprint("while", i), large)
 	}
 }
+
+// TestSlowDisks: disks that are late, and too many to do without, are waited for.
+func TestSlowDisks(t *testing.T) {
+	c, m := newMemCluster(t, InitOptions{Map: DefaultMap(1, 1, 14, 1, 1e12), Scheme: scheme(t, "rs:10+4")}, 20*time.Millisecond)
+	for _, id := range c.diskIDs()[2:] {
+		m.set(int32(id), disks.Fault{Slow: 70 * time.Millisecond})
+	}
+	p := randomBytes(300_000, 1)
+	if o, err := c.Put(ctx, "bucket", "slow", bytes.NewReader(p), PutOptions{}); err != nil || o.Missing > 0 {
+		t.Fatalf("%d shards missing: %v", o.Missing, err)
+	}
+	for _, id := range c.diskIDs() {
+		m.set(int32(id), disks.Fault{})
+	}
+	wantBytes(t, c, "slow", p)
+}
+
+// A doubter forgets, on demand, what was appended before.
+type doubter struct {
+	disks.Disk
+	gone, before atomic.Int64
+}
+
+func (d *doubter) Append(ctx context.Context, s []disks.Shard, o disks.AppendOptions) ([]disks.Address, error) {
+	places, err := d.Disk.Append(ctx, s, o)
+	for _, a := range places {
+		d.before.Store(int64(a.Segment)<<32 | int64(a.Offset))
+	}
+	return places, err
+}
+
+func (d *doubter) Doubtful(a disks.Address) bool {
+	return int64(a.Segment)<<32|int64(a.Offset) <= d.gone.Load()
+}
+
+// TestFailedSyncOfAnother: a large put whose shards on a disk were made doubtful by a failed
+// sync, not its own, counts them as missing, and is still whole.
+func TestFailedSyncOfAnother(t *testing.T) {
+	c, _ := newMemCluster(t, InitOptions{Map: DefaultMap(1, 1, 6, 1, 1e12), Scheme: scheme(t, "rs:4+2")}, 0)
+	d := &doubter{Disk: c.disk(0)}
+	c.mu.Lock()
+	c.disks[0] = d
+	c.mu.Unlock()
+	p := randomBytes(5<<20, 1)
+	half := len(p) / 2
+	r := io.MultiReader(bytes.NewReader(p[:half]), readerFunc(func([]byte) (int, error) {
+		for d.before.Load() == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		d.gone.Store(d.before.Load())
+		return 0, io.EOF
+	}), bytes.NewReader(p[half:]))
+	o, err := c.Put(ctx, "bucket", "large", r, PutOptions{})
+	if err != nil || o.Missing != 1 {
+		t.Fatalf("%d shards missing: %v", o.Missing, err)
+	}
+	wantBytes(t, c, "large", p)
+	if rep, err := c.Repair(ctx, nil); err != nil || rep.Shards == 0 || rep.Left > 0 {
+		t.Errorf("repair: %+v, %v", rep, err)
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 // TestFullDisks: with one disk full, puts go elsewhere; with all full they are refused, and
 // deleting makes room again.

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"unicode/utf8"
 
 	"github.com/wattle-storage/wattle/energy"
@@ -194,6 +196,9 @@ type stream struct {
 	writers sync.WaitGroup
 	slots   chan struct{}
 	spread  []*buffer
+
+	fresh   int64       // guarded by mu; bytes appended since the last sync ahead began
+	syncing atomic.Bool // a sync ahead is under way
 }
 
 // fill reads all of r.
@@ -321,7 +326,39 @@ func (s *stream) write(ctx context.Context, b *buffer) {
 		for d := range touched {
 			s.req.dirty[d] = true
 		}
+		for _, n := range b.Columns {
+			s.fresh += int64(n)
+		}
+		if s.fresh >= syncAhead && s.syncing.CompareAndSwap(false, true) {
+			s.fresh = 0
+			dirty := maps.Clone(s.req.dirty)
+			go func() { // not waited for, since a disk may hang: the batch's own sync stands in its queue
+				defer s.syncing.Store(false)
+				s.c.syncAhead(s.bill.on(ctx), dirty)
+			}()
+		}
 	})
+}
+
+// syncAhead is after how many bytes of a large object its disks are synced beside the
+// stream, so that the sync of the batch that publishes it finds little to do and no disk
+// falls behind the others by what is only in memory.
+const syncAhead = 64 << 20
+
+// syncAhead syncs disks. Whether that failed is known when it counts: a disk does not forget
+// which shards a failed sync has made doubtful.
+func (c *Cluster) syncAhead(ctx context.Context, dirty map[placement.DiskID]bool) {
+	var wg sync.WaitGroup
+	for id := range dirty {
+		if d := c.disk(id); d != nil {
+			wg.Go(func() {
+				if err := d.Sync(ctx); err != nil {
+					c.suspect(id, err)
+				}
+			})
+		}
+	}
+	wg.Wait()
 }
 
 func (s *stream) failed() error {

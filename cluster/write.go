@@ -181,8 +181,8 @@ func (c *Cluster) run(ctx context.Context, loads []*load, touched map[placement.
 			failed = append(failed, c.finish(l, touched)...)
 			timer.Reset(c.deadline)
 		case <-timer.C:
-			if len(waiting) == len(loads) && time.Since(start) < patience*c.deadline {
-				timer.Reset(c.deadline) // nobody is done: the machine is slow, not a disk
+			if time.Since(start) < patience*c.deadline && (len(waiting) == len(loads) || !c.dispensable(waiting)) {
+				timer.Reset(c.deadline) // the machine is slow, not a disk
 				continue
 			}
 			for l := range waiting {
@@ -197,6 +197,36 @@ func (c *Cluster) run(ctx context.Context, loads []*load, touched map[placement.
 // patience is how many deadlines all disks together may take.
 const patience = 30
 
+// dispensable tells whether stripes are still acknowledged without the disks that are late:
+// whether each placement group decodes without them, and without margin more. Late disks that
+// cannot be done without are worth waiting for.
+func (c *Cluster) dispensable(late map[*load]bool) bool {
+	gone := map[placement.DiskID]bool{}
+	for l := range late {
+		gone[l.disk] = true
+	}
+	code, table := c.code(c.config.Scheme), c.table
+	margin := min(c.config.Margin, c.config.Scheme.Tolerates())
+	seen := map[string]bool{}
+	for pg := range table.PGs() {
+		row := table.Disks(pg)
+		have, key := make([]bool, len(row)), make([]byte, len(row))
+		for i, d := range row {
+			if have[i] = !gone[d] && d != none; have[i] {
+				key[i] = 1
+			}
+		}
+		if seen[string(key)] {
+			continue
+		}
+		seen[string(key)] = true
+		if !standsLoss(code.Decodable, have, margin) {
+			return false
+		}
+	}
+	return true
+}
+
 func (c *Cluster) do(ctx context.Context, l *load, shards []disks.Shard) ([]disks.Address, error) {
 	d := c.disk(l.disk)
 	if d == nil {
@@ -209,8 +239,16 @@ func (c *Cluster) do(ctx context.Context, l *load, shards []disks.Shard) ([]disk
 			return nil, err
 		}
 	}
-	if l.sync {
-		return places, d.Sync(ctx)
+	if !l.sync {
+		return places, nil
+	}
+	if err := d.Sync(ctx); err != nil {
+		return nil, err
+	}
+	for _, a := range places {
+		if disks.Doubtful(d, a) { // another's sync failed in between
+			return nil, fmt.Errorf("segment %d failed before it was synced", a.Segment)
+		}
 	}
 	return places, nil
 }

@@ -125,7 +125,8 @@ type Disk interface {
 	// after the next Sync. After an error nothing is known of them, and the segment takes no
 	// more.
 	Append(ctx context.Context, shards []Shard, o AppendOptions) ([]Address, error)
-	// Sync makes durable what was appended before the call.
+	// Sync makes durable what was appended before the call, save what an earlier failure made
+	// doubtful (Doubtful).
 	Sync(ctx context.Context) error
 	// Harden makes durable all that is there, also what processes appended that are gone.
 	Harden(ctx context.Context) error
@@ -149,4 +150,16 @@ type Disk interface {
 	Space() Space
 	Counters() Counters
 	Close() error
+}
+
+// A Doubter is a disk that remembers which of its shards a failed write or sync has made
+// doubtful: the segment is never synced again, so a later Sync says nothing of them.
+type Doubter interface {
+	Doubtful(a Address) bool
+}
+
+// Doubtful tells whether a shard that was appended to d may be gone although it was synced.
+func Doubtful(d Disk, a Address) bool {
+	q, ok := d.(Doubter)
+	return ok && q.Doubtful(a)
 }

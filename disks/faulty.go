@@ -110,6 +110,9 @@ func (f *Faulty) Sync(ctx context.Context) error {
 	return f.Disk.Sync(ctx)
 }
 
+// Doubtful asks the disk within.
+func (f *Faulty) Doubtful(a Address) bool { return Doubtful(f.Disk, a) }
+
 // Harden makes durable what is there, or fails.
 func (f *Faulty) Harden(ctx context.Context) error {
 	if _, err := f.enter(ctx, "sync", func(x *Fault) *int { return &x.FailSync }); err != nil {

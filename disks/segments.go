@@ -67,6 +67,7 @@ type segment struct {
 	used       int64 // of the disk's clock
 	end        int64
 	ahead      int64 // zeros were written from end up to here
+	synced     int64 // what is before is durable
 	sealed     bool
 	broken     bool // a write or sync failed: never appended to or synced again
 	dirty      bool
@@ -581,12 +582,13 @@ func (d *Segments) Sync(ctx context.Context) error {
 	}
 	var dirty []*segment
 	files := map[*segment]file{} // Close may come while a disk hangs
+	ends := map[*segment]int64{}
 	for _, s := range d.segs {
 		if s.dirty {
 			s.dirty = false
 			s.users++
 			dirty = append(dirty, s)
-			files[s] = s.f
+			files[s], ends[s] = s.f, s.end
 		}
 	}
 	dir := d.dirDirty
@@ -613,6 +615,8 @@ func (d *Segments) Sync(ctx context.Context) error {
 		s.users--
 		if failed != nil {
 			d.breakSegment(s)
+		} else {
+			s.synced = max(s.synced, ends[s])
 		}
 	}
 	if failed != nil {
@@ -621,6 +625,15 @@ func (d *Segments) Sync(ctx context.Context) error {
 		d.failed = failed
 	}
 	return failed
+}
+
+// Doubtful tells whether a shard that was appended may be gone though a later Sync returned
+// nil: a write or sync of its segment failed before it was durable.
+func (d *Segments) Doubtful(a Address) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := d.segs[a.Segment]
+	return s == nil || s.broken && int64(a.Offset)+int64(a.Length) > s.synced
 }
 
 // Harden makes durable all that is there.

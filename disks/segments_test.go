@@ -282,6 +282,10 @@ func TestFailureClosesSegment(t *testing.T) {
 			if err != nil || d.Sync(ctx) != nil {
 				t.Fatal(err)
 			}
+			waiting, err := d.Append(ctx, []Shard{testShard(9, 1000)}, AppendOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
 			if what == "write" {
 				failWrite = broken
 				if _, err := d.Append(ctx, []Shard{testShard(2, 1000)}, AppendOptions{}); !errors.Is(err, broken) {
@@ -297,6 +301,9 @@ func TestFailureClosesSegment(t *testing.T) {
 				}
 			}
 			failWrite, failSync = nil, nil
+			if err := d.Sync(ctx); err != nil || !d.Doubtful(waiting[0]) || d.Doubtful(a[0]) {
+				t.Errorf("sync afterwards: %v; doubtful: %v, and %v of what was synced before", err, d.Doubtful(waiting[0]), d.Doubtful(a[0]))
+			}
 			syncs := d.Counters().Syncs
 			if err := d.Sync(ctx); err != nil {
 				t.Fatal(err)
