@@ -431,3 +431,16 @@ func (f *Found) reserve() float64 {
 	}
 	return 0.10
 }
+
+// MainProfile is the profile of the largest batch that holds data.
+func (f *Found) MainProfile() string {
+	for _, b := range f.Fleet {
+		if b.Role == Data {
+			if b.Profile != "" {
+				return b.Profile
+			}
+			return "class-" + b.Technology
+		}
+	}
+	return "class-hdd"
+}

@@ -116,7 +116,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 			statusCommand(), failCommand(), restoreCommand(), corruptCommand(), repairCommand(), scrubCommand(), recoverCommand(),
 			compactCommand(),
 			energyCommand(), whatifCommand(), claimsCommand(), durabilityCommand(), profilesCommand(), serveCommand(), benchCommand(), completionCommand(),
-			importCommand(), planCommand(), reportCommand(),
+			importCommand(), planCommand(), reportCommand(), calibrateCommand(),
 		},
 	}
 	for _, c := range app.Commands {
