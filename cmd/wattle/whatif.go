@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -60,47 +61,29 @@ func whatifCommand() *cli.Command {
 // runWhatif answers a scenario in the form that was asked for.
 func runWhatif(e *env, c *cli.Context, s whatif.Scenario) error {
 	forms := 0
-	for _, on := range []bool{e.json, c.Bool("csv"), c.Bool("markdown"), c.Bool("stream"), c.String("explain") != ""} {
+	for _, on := range []bool{c.Bool("csv"), c.Bool("markdown"), c.Bool("stream"), c.String("explain") != "", c.String("solve") != ""} {
 		if on {
 			forms++
 		}
 	}
-	if forms > 1 && !(forms == 2 && e.json && (c.Bool("stream") || c.String("explain") != "")) {
-		return usage("whatif: --json, --csv, --markdown, --stream and --explain contradict one another: give one")
+	if forms > 1 || e.json && (c.Bool("csv") || c.Bool("markdown")) {
+		return usage("whatif: --json, --csv, --markdown, --stream, --explain and --solve contradict one another: give one")
 	}
-	if c.Bool("stream") {
-		return asUsage(whatif.Each(s, func(o whatif.Option) error { return e.emit(o) }))
-	}
-	if c.String("solve") != "" || c.String("target") != "" {
+	switch {
+	case c.String("solve") != "" || c.String("target") != "":
 		return solveWhatif(e, c, s)
-	}
-	if name := c.String("explain"); name != "" {
-		list, err := whatif.Explain(s, name)
-		if err != nil {
-			return asUsage(err)
-		}
-		if e.json {
-			return e.document(list)
-		}
-		whatif.WriteExplanations(e.out, list)
-		return nil
+	case c.String("explain") != "":
+		return explainWhatif(e, c.String("explain"), s)
+	case c.Bool("stream"):
+		return asUsage(whatif.Each(s, func(o whatif.Option) error { return e.emit(o) }))
 	}
 	r, err := whatif.Run(s)
 	if err != nil {
 		return asUsage(err)
 	}
 	if name := c.String("html"); name != "" {
-		var page bytes.Buffer
-		if err := r.HTML(&page, c.Bool("iec")); err != nil {
+		if err := writePage(e, name, &r, c.Bool("iec")); err != nil {
 			return err
-		}
-		if err := writeWhole(name, &page); err != nil {
-			return err
-		}
-		e.talk("wrote %s", name)
-		if forms == 0 {
-			r.Brief(e.out)
-			return nil
 		}
 	}
 	switch {
@@ -110,9 +93,35 @@ func runWhatif(e *env, c *cli.Context, s whatif.Scenario) error {
 		r.CSV(e.out)
 	case c.Bool("markdown"):
 		r.Markdown(e.out, c.Bool("iec"))
+	case c.String("html") != "":
+		r.Brief(e.out)
 	default:
 		r.Text(e.out, c.Bool("iec"), colorful(e.out))
 	}
+	return nil
+}
+
+func explainWhatif(e *env, field string, s whatif.Scenario) error {
+	list, err := whatif.Explain(s, field)
+	if err != nil {
+		return asUsage(err)
+	}
+	if e.json {
+		return e.document(list)
+	}
+	whatif.WriteExplanations(e.out, list)
+	return nil
+}
+
+func writePage(e *env, name string, r *whatif.Report, iec bool) error {
+	var page bytes.Buffer
+	if err := r.HTML(&page, iec); err != nil {
+		return err
+	}
+	if err := writeWhole(name, &page); err != nil {
+		return err
+	}
+	e.talk("wrote %s", name)
 	return nil
 }
 
@@ -181,6 +190,11 @@ func scenarioOf(c *cli.Context) (s whatif.Scenario, err error) {
 		if s, err = whatif.Parse(c.Args().First(), text); err != nil {
 			return s, err
 		}
+		for _, f := range facilities(&s) { // files stand beside the scenario
+			if t := f.Temperatures; t != nil && t.File != "" && !filepath.IsAbs(t.File) {
+				t.File = filepath.Join(filepath.Dir(c.Args().First()), t.File)
+			}
+		}
 	}
 	for _, f := range whatifFlags {
 		if c.IsSet(f.name) && f.set != nil {
@@ -219,15 +233,20 @@ func readLimited(name string, stdin io.Reader) ([]byte, error) {
 	return text, err
 }
 
-// readTemperatures reads the temperature files that a scenario names.
-func readTemperatures(s *whatif.Scenario) error {
+// facilities are those of a scenario and of its sites.
+func facilities(s *whatif.Scenario) []*whatif.Facility {
 	list := []*whatif.Facility{&s.Facility}
 	for i := range s.Sites {
 		if s.Sites[i].Facility != nil {
 			list = append(list, s.Sites[i].Facility)
 		}
 	}
-	for _, f := range list {
+	return list
+}
+
+// readTemperatures reads the temperature files that a scenario names.
+func readTemperatures(s *whatif.Scenario) error {
+	for _, f := range facilities(s) {
 		t := f.Temperatures
 		if t == nil || t.File == "" {
 			continue
