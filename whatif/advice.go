@@ -119,19 +119,20 @@ func (a *answer) driveEvidence(by map[energy.Status]float64, p *plan, o *outcome
 	add(l.watts[lineSeqWrite], t.seq*t.seqWrites)
 }
 
-// wanted is the least tolerance of a best option: as asked, or one site when there are more.
-func (a *answer) wanted(p *plan) Tolerance {
+// wanted is the least tolerance of a best option: as asked, or one site where the baseline
+// has more.
+func (a *answer) wanted() Tolerance {
 	if t, err := ParseTolerance(a.s.Survive); err == nil {
 		return t
 	}
-	return Tolerance{min(1, len(p.sites)-1), 0}
+	return Tolerance{min(1, len(a.base.p.sites)-1), 0}
 }
 
 // advise looks at the best option. With too many options it looks at those of swings.
 func (a *answer) advise(options []Option, swings []*swing) *Advice {
 	best := a.base
 	for _, s := range swings {
-		if !s.p.tolerance.Less(a.wanted(s.p)) && perStored(s.p, &s.typical) < perStored(best.p, &best.typical)*(1-noise) {
+		if !s.p.tolerance.Less(a.wanted()) && perStored(s.p, &s.typical) < perStored(best.p, &best.typical)*(1-noise) {
 			best = s
 		}
 	}

@@ -75,7 +75,7 @@ func (w Sweep) name(c Choice) string {
 	if c.Disk != "" && (len(w.Disks) > 1 || c.Scheme == "") {
 		parts = append(parts, c.Disk)
 	}
-	say(len(w.Sites), fmt.Sprintf("%d sites", c.Sites))
+	say(len(w.Sites), fmt.Sprintf("%d site%s", c.Sites, plural(c.Sites)))
 	say(len(w.Fills), fmt.Sprintf("fill %v", c.Fill))
 	if c.Reserve != nil {
 		say(len(w.Reserves), fmt.Sprintf("reserve %v", *c.Reserve))

@@ -74,7 +74,7 @@ func (a *answer) rivals(best string) []Choice {
 			continue
 		}
 		p, err := a.planOf(c)
-		if err == nil && !p.tolerance.Less(a.wanted(p)) {
+		if err == nil && !p.tolerance.Less(a.wanted()) {
 			list = append(list, c)
 		}
 		if len(list) > mostRivals {
