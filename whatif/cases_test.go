@@ -419,9 +419,12 @@ func TestCase29PUEArithmetic(t *testing.T) {
 	within(t, "IT", o.Facility.IT/8.766, 1e5, 1e-9)
 	within(t, "facility W", o.Watts.Typical, 158000, 1e-9)
 	within(t, "DCiE", o.Facility.DCiE, 0.633, 0.0005)
-	_, after := energy.Saved(1.58, 0.7, 0.2)
-	if math.Abs(after-1.50) > 0.005 {
+	s.Facility.CoolingCut = 0.2
+	if after := *run(t, s).Options[0].Facility.PUEAfter; math.Abs(after-1.50) > 0.005 {
 		t.Errorf("PUE %v after, want 1.50", after)
+	}
+	if after, err := energy.PUEAfter(1.58, 0.25); err != nil || math.Abs(after-1.19) > 0.006 {
+		t.Errorf("PUE %v after −25 %% of the bill, want 1.19; %v", after, err)
 	}
 	for _, c := range []struct{ saving, share, pue float64 }{{0.25, 1, 1.33}, {0.35, 1, 1.54}, {0.25, 0.7, 1.56}, {0.35, 0.7, 2.0}} {
 		if got := energy.LeastPUE(c.saving, c.share); math.Abs(got-c.pue) > 0.005 {

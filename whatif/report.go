@@ -20,6 +20,8 @@ type FacilityAnswer struct {
 	DCEMScore *float64    `json:"dcem_score,omitempty"`
 	DCEMClass string      `json:"dcem_class,omitempty"`
 	Free      *FreeHours  `json:"free_cooling,omitempty"`
+	PUEAfter  *float64    `json:"pue_after_cut,omitempty"` // with cooling_cut
+	SavedBill *float64    `json:"saved_by_cut,omitempty"`  // part of the facility's bill
 	Advice    []string    `json:"advice,omitempty"`
 }
 
@@ -68,6 +70,11 @@ func (a *answer) facilityAnswer(s *swing) *FacilityAnswer {
 		pue, share = f.Free.PUEWithout, f.Free.coolingShare
 	}
 	f.Advice = facilityAdvice(pue, share, conf.WishedSaving)
+	if conf.CoolingCut > 0 {
+		saved, after := energy.Saved(pue, share, conf.CoolingCut)
+		f.SavedBill, f.PUEAfter = &saved, &after
+		f.Advice = append(f.Advice, fmt.Sprintf("%.0f %% off the cooling's energy is %.1f %% off the facility's bill and leaves a PUE of %s", 100*conf.CoolingCut, 100*saved, energy.Four(after)))
+	}
 	return f
 }
 

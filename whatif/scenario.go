@@ -158,6 +158,7 @@ type Facility struct {
 	Temperatures *Temperatures `yaml:"temperatures,omitempty" doc:"the year outside"`
 	Cooling      *Cooling      `yaml:"cooling,omitempty" doc:"how the temperatures make a PUE"`
 	CoolingShare float64       `yaml:"cooling_share,omitempty" doc:"cooling's part of what is not IT, for advice on free cooling"`
+	CoolingCut   float64       `yaml:"cooling_cut,omitempty" doc:"part of cooling's energy that a measure saves; the answer tells what becomes of PUE and bill"`
 	WishedSaving float64       `yaml:"wished_saving,omitempty" doc:"saving of the facility's bill that free cooling is said to give, 0 to 1"`
 	ERF          *Range        `yaml:"erf,omitempty" doc:"part of the energy reused as heat, 0 to 1"`
 	REF          *Range        `yaml:"ref,omitempty" doc:"part of the energy from renewable sources, 0 to 1"`

@@ -326,6 +326,7 @@ func (c *check) facility(f string, v *Facility) {
 	c.band(f+".proportional", v.Proportional, 0, 4, "")
 	c.within(f+".other_it_w", v.OtherITW, 0, 1e9, " W")
 	c.within(f+".cooling_share", v.CoolingShare, 0, 1, percentHint(v.CoolingShare))
+	c.within(f+".cooling_cut", v.CoolingCut, 0, 1, percentHint(v.CoolingCut))
 	c.within(f+".wished_saving", v.WishedSaving, 0, 1, percentHint(v.WishedSaving))
 	c.band(f+".erf", v.ERF, 0, 1, "")
 	c.band(f+".ref", v.REF, 0, 1, "")

@@ -78,6 +78,7 @@ var whatifFlags = []whatifFlag{
 	{"fans", "watts of fans and pumps for each of the IT, as `RANGE`", band(func(s *whatif.Scenario) **whatif.Range { return &cooling(s).Fans })},
 	{"other", "watts of all that is neither IT nor cooling for each of the IT, as `RANGE`", band(func(s *whatif.Scenario) **whatif.Range { return &cooling(s).Other })},
 	{"cooling-share", "cooling's `PART` of what is not IT", number(func(s *whatif.Scenario) *float64 { return &s.Facility.CoolingShare })},
+	{"cooling-cut", "`PART` of cooling's energy that a measure saves", number(func(s *whatif.Scenario) *float64 { return &s.Facility.CoolingCut })},
 	{"wished-saving", "`PART` of the bill that free cooling is said to save", number(func(s *whatif.Scenario) *float64 { return &s.Facility.WishedSaving })},
 	{"erf", "part of the energy reused as heat, as `RANGE`", band(func(s *whatif.Scenario) **whatif.Range { return &s.Facility.ERF })},
 	{"ref", "part of the energy from renewable sources, as `RANGE`", band(func(s *whatif.Scenario) **whatif.Range { return &s.Facility.REF })},
