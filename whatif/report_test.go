@@ -7,18 +7,27 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"sync"
 	"testing"
 )
 
-func reportOf(t *testing.T) Report {
-	t.Helper()
-	return run(t, Scenario{Name: "a <b>name</b>", UsableTB: 1e4, Survive: "1", Prices: Prices{EURPerKWh: &Range{0.1, 0.2, 0.3}},
+var reportOf = sync.OnceValues(func() (Report, error) {
+	return Run(Scenario{Name: "a <b>name</b>", UsableTB: 1e4, Survive: "1", Prices: Prices{EURPerKWh: &Range{0.1, 0.2, 0.3}},
 		Facility: Facility{Temperatures: orly(), WishedSaving: 0.3},
 		Sweep:    Sweep{Schemes: []string{"replica:3", "rs:9+6", "lrc:12+2+2"}, Disks: []string{"seagate-ecv4-6tb-sas", "hgst-he12-12tb"}, Sites: []int{3}}})
+})
+
+func someReport(t *testing.T) Report {
+	t.Helper()
+	r, err := reportOf()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
 }
 
 func TestHTML(t *testing.T) {
-	r := reportOf(t)
+	r := someReport(t)
 	var b bytes.Buffer
 	if err := r.HTML(&b, false); err != nil {
 		t.Fatal(err)
@@ -54,7 +63,7 @@ func TestLongPage(t *testing.T) {
 }
 
 func TestCSVAndMarkdown(t *testing.T) {
-	r := reportOf(t)
+	r := someReport(t)
 	var b bytes.Buffer
 	r.CSV(&b)
 	rows, err := csv.NewReader(&b).ReadAll()
@@ -77,7 +86,7 @@ func TestCSVAndMarkdown(t *testing.T) {
 
 // TestJSONNames: the names that others rely on.
 func TestJSONNames(t *testing.T) {
-	text, err := json.Marshal(reportOf(t))
+	text, err := json.Marshal(someReport(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +188,7 @@ func TestFlips(t *testing.T) {
 
 // TestEvidence: the parts of the watts by status sum to all.
 func TestEvidence(t *testing.T) {
-	for _, o := range reportOf(t).Options {
+	for _, o := range someReport(t).Options {
 		sum := 0.0
 		for _, v := range o.Evidence {
 			sum += v
