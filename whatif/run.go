@@ -224,6 +224,9 @@ func (a *answer) unusedInputs() error {
 	return nil
 }
 
+// mostTwins bounds the memory of a long sweep.
+const mostTwins = 500
+
 // twin is the replication twin of a plan, on the same drives and sites.
 func (a *answer) twin(c Choice, p *plan) (*swing, error) {
 	c.Scheme, c.Pools = p.twin, nil
@@ -251,6 +254,9 @@ func (a *answer) twin(c Choice, p *plan) (*swing, error) {
 	t, err := a.planOf(c)
 	if err != nil {
 		return nil, err
+	}
+	if len(a.twins) >= mostTwins {
+		clear(a.twins)
 	}
 	a.twins[key] = a.swingOf(t)
 	return a.twins[key], nil
