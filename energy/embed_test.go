@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
-	"fmt"
 	"os"
 	"testing"
 
@@ -12,33 +11,6 @@ import (
 )
 
 var update = flag.Bool("update", false, "write data/drives.json anew")
-
-// figures is the form of data/drives.yaml.
-type figures struct {
-	Sources map[string]struct {
-		Title     string `yaml:"title"`
-		Publisher string `yaml:"publisher"`
-		Year      int    `yaml:"year"`
-		Where     string `yaml:"where"`
-	} `yaml:"sources"`
-	Disks []Profile `yaml:"disks"`
-}
-
-// profiles returns the disks with source and status filled in.
-func (f figures) profiles(verified Status) []Profile {
-	for i := range f.Disks {
-		p := &f.Disks[i]
-		p.Status = verified
-		if !p.Verified && verified == Datasheet {
-			p.Status = Recalled
-		}
-		p.Source = p.SourceID
-		if s, ok := f.Sources[p.SourceID]; ok {
-			p.Source = fmt.Sprintf("%s (%s)", s.Title, s.Publisher)
-		}
-	}
-	return f.Disks
-}
 
 // TestEmbedded: data/drives.json says what data/drives.yaml says.
 func TestEmbedded(t *testing.T) {

@@ -7,6 +7,33 @@ import (
 	"time"
 )
 
+func TestReadProfiles(t *testing.T) {
+	for _, text := range []string{"- {id: a, capacity_tb: 8, idle_w: 5}", "disks:\n  - {id: a, capacity_tb: 8, idle_w: 5, source: mine}\nsources: {mine: {title: 'measured', publisher: us}}", "profiles: [{id: a, capacity_tb: 8, idle_w: 5}]"} {
+		list, err := ReadProfiles([]byte(text))
+		if err != nil || len(list) != 1 || list[0].Watts(Idle) != 5 || list[0].Status != Input {
+			t.Errorf("%q: %+v, %v", text, list, err)
+		}
+	}
+	for _, bad := range []string{"- {id: a, idle_w: 400}", "- {idle_w: 4}", "- {id: a, idle_watts: 4}", "- {id: a@b, idle_w: 4}", "- {id: a, idle_w: 4}\n- {id: a, idle_w: 4}", "- {id: a}", "x", "[", "- {id: a, idle_w: -.inf}"} {
+		if list, err := ReadProfiles([]byte(bad)); !errors.Is(err, ErrProfile) {
+			t.Errorf("%q: %+v, %v", bad, list, err)
+		}
+	}
+}
+
+func FuzzReadProfiles(f *testing.F) {
+	f.Add([]byte("- {id: a, capacity_tb: 8, idle_w: 5, active_w: 7}\n"))
+	f.Add([]byte("disks:\n  - id: b\n    mean_w: 4\nsources:\n  x: {title: y}\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		list, err := ReadProfiles(text)
+		for _, p := range list {
+			if err != nil || p.Validate() != nil || p.Estimate(Standby).Validate() != nil {
+				t.Errorf("%+v, %v", p, err)
+			}
+		}
+	})
+}
+
 func TestIntensity(t *testing.T) {
 	for _, c := range []struct {
 		country, table string

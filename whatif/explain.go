@@ -81,21 +81,55 @@ var fields = map[string]field{
 	"ratio_twin":               {"W per stored TB over the replication twin's, as one function of the inputs of both", "", perStored},
 }
 
-// Fields names the fields that can be explained.
-func Fields() []string { return sortedKeys(fields) }
+// texts are the fields that no uncertain input changes, with how they come about.
+var texts = map[string]string{
+	"stored_tb":            "as given, or of the pools, or usable_tb · fill of the baseline; the same for all options",
+	"fill_planned":         "as given; of drives that are all counted, stored / usable",
+	"reserve":              "as given, or assumed",
+	"amplification":        "as given, or 1; of pools, their mean by the raw terabytes they hold",
+	"read_ios":             "packed: 1 up to 64 KiB, then one for each 256 KiB, at most k; striped: k; degraded: k",
+	"write_ios":            "n, shared by the objects of a burst when packed",
+	"sites_survived":       "the most sites whose shards, ⌈n/S⌉ at most on each, may all be lost",
+	"left_over":            "shards that may be lost with those sites down",
+	"reads_survive_sites":  "as sites_survived",
+	"writes_survive_sites": "the most sites that may be down with one shard more to spare",
+	"states.idle":          "what random, sequential and standby leave",
+	"states.random":        "I/Os a second / (drives · IOPS of a drive)",
+	"states.sequential":    "MB/s beyond 64 KiB an I/O / (drives · MB/s of a drive)",
+	"states.standby":       "as given, at most what the work leaves",
+}
+
+func init() {
+	for i, name := range Factors {
+		texts["factors."+name] = "the option's over the baseline's: " + factorTexts[i]
+	}
+}
+
+// factorTexts say what each of Factors is the ratio of.
+var factorTexts = [...]string{"raw for each stored terabyte in full stripes", "1 / fill", "1 / (1 − reserve)", "amplification", "drives for each raw TB", "raw TB bought / raw TB needed",
+	"W of a drive in its mix of states", "W of all IT within the boundary / W of the drives", "all watts / W of the IT"}
+
+// Fields names the fields that can be explained; those of sites are watts_by_site.NAME.
+func Fields() []string { return append(sortedKeys(fields), sortedKeys(texts)...) }
 
 // mostExplained is the number of options that Explain tells about.
 const mostExplained = 12
 
 // Explain tells how a field of every option came about, the first ones when there are many.
 func Explain(s Scenario, name string) ([]Explanation, error) {
-	fd, ok := fields[name]
-	if !ok {
-		return nil, &FieldError{Field: "explain", Err: fmt.Errorf("%q: want one of %v%s", clip(name), Fields(), suggestion(name, Fields()))}
-	}
 	a, err := newAnswer(s)
 	if err != nil {
 		return nil, err
+	}
+	if text, ok := texts[name]; ok {
+		return a.explainText(name, text)
+	}
+	fd, ok := fields[name]
+	if site, of := strings.CutPrefix(name, "watts_by_site."); of {
+		fd, ok = a.siteField(site)
+	}
+	if !ok {
+		return nil, &FieldError{Field: "explain", Err: fmt.Errorf("%q: want one of %s, watts_by_site.NAME%s", clip(name), strings.Join(Fields(), ", "), suggestion(name, Fields()))}
 	}
 	var list []Explanation
 	for i := range min(a.size(), mostExplained) {
@@ -119,6 +153,33 @@ func Explain(s Scenario, name string) ([]Explanation, error) {
 			f = func(x, y *outcome) float64 { return fd.f(sw.p, x) / fd.f(o.p, y) }
 		}
 		list = append(list, a.explain(name, fd, sw, other, f))
+	}
+	return list, nil
+}
+
+// siteField is the watts of a site, in options that have it.
+func (a *answer) siteField(name string) (field, bool) {
+	at := func(p *plan) int { return slices.IndexFunc(p.sites, func(s site) bool { return s.name == name }) }
+	return field{"as watts, of this site's part of the drives", "W", func(p *plan, o *outcome) float64 {
+		if i := at(p); i >= 0 {
+			return o.siteW[i]
+		}
+		return 0
+	}}, at(a.base.p) >= 0
+}
+
+// explainText tells a figure that no uncertain input changes.
+func (a *answer) explainText(name, text string) (list []Explanation, err error) {
+	for i := range min(a.size(), mostExplained) {
+		_, o, err := a.option(i)
+		if err != nil {
+			return nil, err
+		}
+		v, err := o.Field(name)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, Explanation{Option: o.Name, Field: name, Formula: text, Value: energy.Point(v, "", energy.Model, "model"), AllLow: v, AllHigh: v, Sources: map[string]Source{}})
 	}
 	return list, nil
 }
@@ -190,7 +251,11 @@ func WriteExplanations(w io.Writer, list []Explanation) {
 		if i == 0 {
 			fmt.Fprintf(w, "%s = %s\n", e.Field, e.Formula)
 		}
-		fmt.Fprintf(w, "\n%s: %s %s; all inputs at once at their ends: %s to %s\n", e.Option, Short(e.Value), e.Value.Unit, short(e.AllLow), short(e.AllHigh))
+		fmt.Fprintf(w, "\n%s: %s\n", e.Option, strings.TrimSpace(Short(e.Value)+" "+e.Value.Unit))
+		if len(e.Plain) == 0 {
+			continue
+		}
+		fmt.Fprintf(w, "  all inputs at once at their ends: %s to %s\n", short(e.AllLow), short(e.AllHigh))
 		var plain []string
 		for _, k := range sortedKeys(e.Plain) {
 			plain = append(plain, k+" "+short(e.Plain[k]))

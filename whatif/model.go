@@ -16,7 +16,6 @@
 package whatif
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 
@@ -65,13 +64,6 @@ func newModel(s Scenario) (*model, error) {
 		return nil, err
 	}
 	return m, m.settleStored()
-}
-
-// OwnProfiles checks drives of a user's own and gives them the status of input.
-func OwnProfiles(list []energy.Profile) ([]energy.Profile, error) {
-	c := &check{s: &Scenario{Profiles: list}}
-	c.profiles()
-	return asInput(list), errors.Join(c.errs...)
 }
 
 // asInput copies drives, with what a user's profile leaves out.

@@ -8,7 +8,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/wattle-storage/wattle/energy"
-	"github.com/wattle-storage/wattle/whatif"
 )
 
 func profilesCommand() *cli.Command {
@@ -36,11 +35,7 @@ func ownProfiles(file string) ([]energy.Profile, error) {
 	if file == "" {
 		return nil, nil
 	}
-	own, err := readProfiles(file)
-	if err == nil {
-		own, err = whatif.OwnProfiles(own)
-	}
-	return own, err
+	return readProfiles(file)
 }
 
 func listProfiles(e *env, list []energy.Profile) error {

@@ -7,10 +7,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
-	"github.com/goccy/go-yaml"
 	"github.com/mattn/go-isatty"
 	"github.com/urfave/cli/v2"
 
@@ -263,21 +261,15 @@ func readTemperatures(s *whatif.Scenario) error {
 	return nil
 }
 
-// readProfiles reads drives of the user's own: a list, or a file with disks and sources.
+// readProfiles reads drives of the user's own.
 func readProfiles(name string) ([]energy.Profile, error) {
 	text, err := readLimited(name, nil)
 	if err != nil {
 		return nil, err
 	}
-	var list []energy.Profile
-	if err := yaml.UnmarshalWithOptions(text, &list, yaml.Strict()); err == nil {
-		return list, nil
+	list, err := energy.ReadProfiles(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	var s struct {
-		Profiles []energy.Profile `yaml:"profiles"`
-	}
-	if err := yaml.UnmarshalWithOptions(text, &s, yaml.Strict()); err != nil {
-		return nil, fmt.Errorf("%s: want a list of drive profiles: %w", name, err)
-	}
-	return slices.Clone(s.Profiles), nil
+	return list, nil
 }
