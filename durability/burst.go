@@ -3,8 +3,7 @@ package durability
 import "math"
 
 // A Burst is what takes many hosts of a site at once: a power cut after which some never start
-// again, a bad batch, a rack that burns. The shards of a stripe at a site lie on hosts of
-// their own.
+// again, a bad batch, a rack that burns.
 type Burst struct {
 	Name  string  `json:"name"`
 	Rate  float64 `json:"per_hour_and_site"`
@@ -25,10 +24,11 @@ func (b Burst) validate() error {
 	return nil
 }
 
-// hits is the distribution of how many of alive shards at a site are lost.
+// hits is the distribution of how many of alive shards at a site are lost. Where there are fewer
+// hosts than shards they cannot lie apart, and each disk is hit by itself.
 func (b Burst) hits(alive int) []float64 {
 	p := make([]float64, alive+1)
-	if b.Hosts < alive || b.Hosts == 0 {
+	if b.Hosts < max(alive, 1) {
 		for h := range p {
 			p[h] = binomial(alive, h, b.Share)
 		}
@@ -36,7 +36,10 @@ func (b Burst) hits(alive int) []float64 {
 	}
 	whole, part := math.Modf(b.Share * float64(b.Hosts)) // that many hosts, and one more in part of the bursts
 	for h := range p {
-		p[h] = (1-part)*hypergeometric(b.Hosts, int(whole), alive, h) + part*hypergeometric(b.Hosts, int(whole)+1, alive, h)
+		p[h] = (1 - part) * hypergeometric(b.Hosts, alive, int(whole), h)
+		if part > 0 {
+			p[h] += part * hypergeometric(b.Hosts, alive, int(whole)+1, h)
+		}
 	}
 	return p
 }
@@ -75,7 +78,10 @@ func hypergeometric(total, marked, drawn, i int) float64 {
 	if i < 0 || i > drawn || i > marked || drawn-i > total-marked {
 		return 0
 	}
-	if float64(total) < 60 {
+	if drawn > marked { // it is the same to mark those drawn, and less work
+		drawn, marked = marked, drawn
+	}
+	if total < 60 {
 		return choose(marked, i) * choose(total-marked, drawn-i) / choose(total, drawn)
 	}
 	// C(drawn, i) · marked!/(marked−i)! · (total−marked)!/… / (total!/(total−drawn)!), factor by factor

@@ -457,6 +457,7 @@ func TestHypergeometric(t *testing.T) {
 		}
 		near(t, fmt.Sprint(c), sum, 1, 1e-12)
 	}
+	near(t, "many drawn", hypergeometric(3e10, 3, 3e8, 1), 3*0.01*0.99*0.99, 1e-6)
 	near(t, "two of two", hypergeometric(1000, 10, 2, 2), 10.0*9/(1000*999), 1e-14)
 }
 

@@ -288,6 +288,9 @@ func (c *Markov) doubled(start int, t, rate float64, rewards []float64) float64 
 	return earned[start]
 }
 
+// negligible is the part of a sum that a term may be to end it.
+const negligible = 1e-17
+
 // shortTime returns the transition matrix of a time h, and by state what is lost and earned in it.
 func (c *Markov) shortTime(h, rate float64, rewards []float64) (x, lost, earned []float64) {
 	n := len(c.loss)
@@ -297,8 +300,10 @@ func (c *Markov) shortTime(h, rate float64, rewards []float64) (x, lost, earned 
 		clear(row)
 		row[i] = 1
 		won, gone, total := 0.0, 0.0, 0.0
-		for k, w := 0, 1.0; k < n+30 && w > 0; k++ {
+		for k, w, more := 0, 1.0, true; more && w > 0; k++ {
+			more = w*gone > negligible*lost[i] || w*won > negligible*earned[i]
 			for k, v := range row {
+				more = more || w*v > negligible*x[i*n+k]
 				x[i*n+k] += w * v
 			}
 			total += w

@@ -43,7 +43,7 @@ type System struct {
 
 	SiteRate    Band    `json:"site_disasters_per_year"` // of one site
 	NoDisasters bool    `json:"no_disasters,omitempty"`
-	Bursts      []Burst `json:"bursts"`     // default DefaultPower; empty but not nil for none
+	Bursts      []Burst `json:"bursts"`     // default DefaultPower; empty but not nil for none; over Hosts where they say none of their own
 	Latent      float64 `json:"latent"`     // probability that a shard is unreadable when it is needed, at 30 days between scrubs
 	ScrubDays   float64 `json:"scrub_days"` // between scrubs; default 30
 	NoLatent    bool    `json:"no_latent,omitempty"`
@@ -110,9 +110,13 @@ func (s System) WithDefaults() System {
 		s.ScrubDays = latentDays
 	}
 	if s.Bursts == nil {
-		b := DefaultPower
-		b.Hosts = s.Hosts
-		s.Bursts = []Burst{b}
+		s.Bursts = []Burst{DefaultPower}
+	}
+	s.Bursts = append([]Burst{}, s.Bursts...)
+	for i := range s.Bursts {
+		if s.Bursts[i].Hosts == 0 {
+			s.Bursts[i].Hosts = s.Hosts
+		}
 	}
 	if s.HostOutages == (Outage{}) {
 		s.HostOutages = DefaultHostOutages
@@ -310,6 +314,18 @@ func (s System) busy(t RepairTime) float64 {
 // latent is the probability that a shard is unreadable when it is needed.
 func (s System) latent() float64 {
 	return s.Latent*s.ScrubDays/latentDays - math.Expm1(8*s.ShardBytes*math.Log1p(-s.UBER))
+}
+
+// AtHighAFR is the expected share of the stored bytes lost in a year at the high AFR, with
+// bursts, and with disasters at their typical rate: what targets are held against, for less
+// work than a whole Result.
+func AtHighAFR(s System) (bursts, disasters float64, err error) {
+	s = s.WithDefaults()
+	if err := s.validate(); err != nil {
+		return 0, 0, err
+	}
+	p, err := s.yearly(s.stripe(), s.repairTime(), s.AFR.High, s.SiteRate.Typical)
+	return p.bursts, p.sites, err
 }
 
 // survival counts what may go while margin shards are to spare.

@@ -193,6 +193,28 @@ func TestLatent(t *testing.T) {
 	near(t, "latent", got, alone+two*(1-math.Pow(1-1e-4, 4))+6e-6*YearHours*binomialTail(5, 2, 1e-4), 0.01)
 }
 
+// TestHits: of 14 hosts two die; with fewer hosts than shards each disk is hit by itself.
+func TestHits(t *testing.T) {
+	for _, c := range []struct {
+		b     Burst
+		alive int
+		mean  float64
+	}{
+		{Burst{Share: 2.0 / 14, Hosts: 14}, 5, 5 * 2.0 / 14}, {Burst{Share: 0.01, Hosts: 14}, 5, 0.05}, {Burst{Share: 0.25, Hosts: 4}, 6, 1.5},
+		{Burst{Share: 1, Hosts: 3}, 7, 7}, {Burst{Share: 0.3}, 6, 1.8}, {Burst{Share: 0.5, Hosts: 1}, 4, 2},
+	} {
+		sum, mean := 0.0, 0.0
+		for h, p := range c.b.hits(c.alive) {
+			sum, mean = sum+p, mean+float64(h)*p
+		}
+		near(t, fmt.Sprint(c, " sum"), sum, 1, 1e-12)
+		near(t, fmt.Sprint(c, " mean"), mean, c.mean, 1e-12)
+	}
+	if p := (Burst{Share: 0.01, Hosts: 14}).hits(5); p[2] != 0 || p[1] == 0 {
+		t.Errorf("one host of 14 at most: %v", p)
+	}
+}
+
 // TestOrder: the three figures never fall, and more of what harms never helps.
 func TestOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -1,6 +1,7 @@
 package whatif
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/wattle-storage/wattle/durability"
@@ -53,6 +54,18 @@ func systemsOf(o Option, base durability.System) ([]weighted, error) {
 		s.part /= stored
 	}
 	return list, nil
+}
+
+// SystemOf is an option of one scheme as a system; what the option does not say is as in base.
+func SystemOf(o Option, base durability.System) (durability.System, error) {
+	list, err := systemsOf(o, base)
+	if err != nil {
+		return durability.System{}, err
+	}
+	if len(list) != 1 {
+		return durability.System{}, fmt.Errorf("%s: %d pools are not one system", o.Name, len(list))
+	}
+	return list[0].System, nil
 }
 
 // SetDurability fills in what is likely to be lost of an option; what the option does not say
@@ -114,6 +127,9 @@ func (a *answer) safety(options ...*Option) {
 		base.AFR = durability.Band{Low: r.Low, Typical: r.Typical, High: r.High}
 	}
 	for _, o := range options {
+		if a.s.NoDurability {
+			return
+		}
 		if err := o.SetDurability(base); err != nil {
 			if o.Because == nil {
 				o.Because = map[string]string{}

@@ -40,7 +40,8 @@ type Scenario struct {
 	Inputs        map[string]Range `yaml:"inputs,omitempty" doc:"any uncertain input by its identity, as --explain prints it"`
 	Notes         []string         `yaml:"notes,omitempty" doc:"remarks that go into the reports"`
 
-	Durability durability.System `yaml:"-"` // what options do not say of repair, failures and disasters; zero for the defaults
+	NoDurability bool              `yaml:"-"` // leaves the durability of options out, for speed
+	Durability   durability.System `yaml:"-"` // what options do not say of repair, failures and disasters; zero for the defaults
 }
 
 // A Pool is data under one scheme.

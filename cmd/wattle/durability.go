@@ -49,15 +49,21 @@ no sense. The models and the format are in doc/durability.md.
 	}
 }
 
-// systemFlags describe where shards lie and how they are repaired.
+// systemFlags describe where shards lie.
 func systemFlags() []cli.Flag {
-	return []cli.Flag{
+	return append([]cli.Flag{
 		&cli.IntFlag{Name: "sites", Value: 3, Usage: "`N` sites"},
 		&cli.IntFlag{Name: "hosts", Usage: "`N` hosts a site (default: one for 12 disks)"},
 		&cli.IntFlag{Name: "disks", Usage: "`N` disks at all sites (default: as many as --usable takes)"},
 		&cli.StringFlag{Name: "usable", Value: "10PB", Usage: "`SIZE` that can be stored, where --disks is not given"},
 		&cli.StringFlag{Name: "disk", Value: "seagate-x22-22tb", Usage: "drive `PROFILE`, also with a capacity: helium-5w@8TB"},
 		&cli.Float64Flag{Name: "fill", Value: 0.7, Usage: "part of the raw capacity that holds shards, 0 to 1"},
+	}, rateFlags()...)
+}
+
+// rateFlags describe what fails how often, and how it is repaired.
+func rateFlags() []cli.Flag {
+	return []cli.Flag{
 		&cli.StringFlag{Name: "afr", Usage: "annual failure rate of a disk, `RANGE` such as 1.5% or 0.35%/1.57%/2.28% (default: that band)"},
 		&cli.BoolFlag{Name: "afr-probability", Usage: "--afr is the probability to fail within a year, not failures in a drive-year"},
 		&cli.StringFlag{Name: "repair", Usage: "`TIME` in which a lost disk's shards are made anew, in place of what follows from the disks and links"},
@@ -82,54 +88,54 @@ func systemFlags() []cli.Flag {
 
 // systemOf reads the flags for a scheme.
 func systemOf(c *cli.Context, scheme erasure.Scheme) (s durability.System, p energy.Profile, err error) {
-	fail := func(err error) (durability.System, energy.Profile, error) { return s, p, err }
+	if s, err = baseOf(c); err != nil {
+		return s, p, err
+	}
 	name, size, sized := strings.Cut(c.String("disk"), "@")
 	if p, err = energy.Lookup(name); err != nil {
-		return fail(usageError{fmt.Errorf("--disk: %w", err)})
+		return s, p, usageError{fmt.Errorf("--disk: %w", err)}
 	}
+	s.Code, s.Sites, s.Hosts, s.Disks, s.CapacityTB, s.Fill = whatif.CodeOf(scheme), c.Int("sites"), c.Int("hosts"), c.Int("disks"), p.CapacityTB, c.Float64("fill")
+	if sized {
+		if s.CapacityTB, err = terabytes("disk", size); err != nil {
+			return s, p, err
+		}
+	}
+	if s.CapacityTB == 0 {
+		return s, p, usage("--disk %s: the profile has no capacity; add one, such as %s@20TB", name, name)
+	}
+	if !c.IsSet("disk-rate") {
+		s.Repair.DiskMBs = p.SeqMBs
+	}
+	return s, p, fleetOf(c, &s)
+}
+
+// baseOf reads what does not depend on scheme and disks: repair, and what fails how often.
+func baseOf(c *cli.Context) (s durability.System, err error) {
 	s = durability.System{
-		Code: whatif.CodeOf(scheme), Sites: c.Int("sites"), Hosts: c.Int("hosts"), Disks: c.Int("disks"), CapacityTB: p.CapacityTB, Fill: c.Float64("fill"),
 		UBER: c.Float64("uber"), Latent: c.Float64("latent"), NoLatent: c.Float64("latent") == 0, Margin: c.Int("margin"), NoMargin: c.Int("margin") == 0,
 		Repair: durability.Repair{
 			DiskMBs: c.Float64("disk-rate"), DiskShare: c.Float64("disk-share"), HostGbps: c.Float64("host-net"), WANGbps: c.Float64("wan"),
 			PGsPerDisk: c.Int("pgs"), Clustered: c.Bool("clustered"), Unordered: c.Bool("unordered"),
 		},
 	}
-	if sized {
-		if s.CapacityTB, err = terabytes("disk", size); err != nil {
-			return fail(err)
-		}
-	}
-	if s.CapacityTB == 0 {
-		return fail(usage("--disk %s: the profile has no capacity; add one, such as %s@20TB", name, name))
-	}
-	if !c.IsSet("disk-rate") {
-		s.Repair.DiskMBs = p.SeqMBs
-	}
-	for flag, to := range map[string]*float64{"detect": &s.Repair.DetectH, "site-replace": &s.Repair.ReplaceH, "repair": &s.Repair.FixedH, "site-return": &s.Repair.SiteFixedH} {
+	for flag, to := range map[string]*float64{"detect": &s.Repair.DetectH, "site-replace": &s.Repair.ReplaceH, "repair": &s.Repair.FixedH, "site-return": &s.Repair.SiteFixedH, "scrub": &s.ScrubDays} {
 		if c.String(flag) != "" {
 			if *to, err = hoursOf(flag, c.String(flag)); err != nil {
-				return fail(err)
+				return s, err
 			}
 		}
 	}
-	scrub, err := hoursOf("scrub", c.String("scrub"))
-	if err != nil {
-		return fail(err)
-	}
-	s.ScrubDays = scrub / 24
-	for _, check := range []struct {
-		flag string
-		zero bool
-	}{{"disk-share", s.Repair.DiskShare == 0}, {"host-net", s.Repair.HostGbps == 0}, {"wan", s.Repair.WANGbps == 0}, {"pgs", s.Repair.PGsPerDisk == 0}, {"disk-rate", c.IsSet("disk-rate") && s.Repair.DiskMBs == 0}} {
-		if check.zero {
-			return fail(usage("--%s 0: want more than 0", check.flag))
+	s.ScrubDays /= 24
+	for flag, zero := range map[string]bool{
+		"disk-share": s.Repair.DiskShare == 0, "host-net": s.Repair.HostGbps == 0, "wan": s.Repair.WANGbps == 0, "pgs": s.Repair.PGsPerDisk == 0,
+		"disk-rate": c.IsSet("disk-rate") && s.Repair.DiskMBs == 0,
+	} {
+		if zero {
+			return s, usage("--%s 0: want more than 0", flag)
 		}
 	}
-	if err := ratesOf(c, &s); err != nil {
-		return fail(err)
-	}
-	return s, p, fleetOf(c, &s)
+	return s, ratesOf(c, &s)
 }
 
 // ratesOf reads what fails how often.
@@ -195,9 +201,6 @@ func fleetOf(c *cli.Context, s *durability.System) error {
 	}
 	if s.Hosts == 0 {
 		s.Hosts = max(1, s.Disks/s.Sites/12)
-	}
-	for i := range s.Bursts {
-		s.Bursts[i].Hosts = s.Hosts
 	}
 	return nil
 }
