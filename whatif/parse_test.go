@@ -1,6 +1,7 @@
 package whatif
 
 import (
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -123,6 +124,9 @@ func FuzzParse(f *testing.F) {
 		r, err := Run(s)
 		if err != nil {
 			return
+		}
+		if _, err := json.Marshal(r); err != nil {
+			t.Errorf("%v", err)
 		}
 		for _, o := range r.Options {
 			if !finite(o.Watts.Typical) || o.Watts.Validate() != nil || o.Watts.Typical < 0 {
