@@ -238,6 +238,8 @@ type DiskStatus struct {
 	Dead     int64  `json:"dead"`
 	Pending  int64  `json:"pending"`
 	Padding  int64  `json:"padding"`
+	Target   int64  `json:"target"`             // of Live, by the placement table's shares
+	Draining bool   `json:"draining,omitempty"` // takes no shards, and gives up its own
 
 	Preallocated int64 `json:"preallocated"`
 }

@@ -226,7 +226,7 @@ func (c *Cluster) fence(ctx context.Context) {
 
 // setUp derives what follows from the configuration.
 func (c *Cluster) setUp() (err error) {
-	if c.table, err = c.config.build(); err != nil {
+	if c.table, err = c.loadTable(); err != nil {
 		return fmt.Errorf("placement: %w", err)
 	}
 	c.shard = shardLength(c.config.Scheme)
@@ -293,6 +293,7 @@ func (c *Cluster) begin(ctx context.Context) error {
 	if err := c.absorbNotes(); err != nil {
 		return err
 	}
+	c.refreshIdentities()
 	unchecked, err := c.catalog.unchecked()
 	if err != nil {
 		return err

@@ -249,6 +249,9 @@ func (r *recovery) replace(ctx context.Context, dir string, rep *RecoverReport) 
 		err = r.assess(ctx, cat, rep)
 	}
 	if err == nil {
+		err = r.keepTable(ctx, cat)
+	}
+	if err == nil {
 		err = carryLedger(ctx, filepath.Join(dir, "catalog.db"), cat)
 	}
 	if err == nil {

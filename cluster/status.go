@@ -21,6 +21,9 @@ func (c *Cluster) Status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return s, err
 	}
+	if err := c.targetFill(disks); err != nil {
+		return s, err
+	}
 	for _, site := range c.config.Map.Sites {
 		st := SiteStatus{Name: site.Name, Racks: len(site.Racks)}
 		for _, r := range site.Racks {
@@ -40,6 +43,28 @@ func (c *Cluster) Status(ctx context.Context) (Status, error) {
 	s.UsableBytes = int64(float64(s.CapacityBytes) / s.Overhead)
 	c.writability(&s)
 	return s, nil
+}
+
+// targetFill says what each disk should hold of what is live.
+func (c *Cluster) targetFill(list map[placement.DiskID]*DiskStatus) error {
+	live := int64(0)
+	for _, d := range list {
+		live += d.Live
+	}
+	tree, err := c.config.Map.Tree()
+	if err != nil {
+		return err
+	}
+	shares, err := tree.Shares(c.table, c.config.Rule.Limits())
+	if err != nil {
+		return err
+	}
+	all := float64(c.table.PGs() * c.table.N())
+	for id, d := range list {
+		d.Target = int64(float64(live) * shares[id].Target / all)
+		d.Draining = c.byID[id].Out
+	}
+	return nil
 }
 
 func ruleString(r placement.Rule) string {

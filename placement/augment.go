@@ -223,7 +223,7 @@ func (s *search) spread(d int32, row []int32, by step, cost int32) {
 		}
 		if len(s.forest[k].children) > 0 {
 			s.spread(k, row, by, cost)
-		} else if y := s.forest[k].lo; s.want[y] > 0 && !slices.Contains(row, y) {
+		} else if y := s.forest[k].lo; s.want[y] > 0 && !slices.Contains(row, y) && (s.role == nil || s.role(by.spot, y)) {
 			s.reach(y, step{by.from, y, by.spot}, cost)
 		}
 	}
@@ -261,7 +261,7 @@ func (s *search) follow(y int32) bool {
 func (s *search) another(b step) (int32, bool) {
 	can := func(j int32) bool {
 		row, at := s.group(j)
-		return s.rows[j] == b.from && s.limits.fits(row, at, b.to)
+		return s.rows[j] == b.from && s.limits.fits(row, at, b.to) && (s.role == nil || s.role(j, b.to))
 	}
 	if can(b.spot) {
 		return b.spot, true

@@ -10,21 +10,22 @@ import "slices"
 // the shares do (the deal is one).
 type changer struct {
 	*solver
-	orig   []int32   // the rows as they were, noDisk where the disk is gone or was evicted
-	want   []int64   // by disk
-	least  []int64   // by disk: its share rounded down
-	most   []int64   // by disk: and up
-	load   []int64   // by disk
-	spots  [][]int32 // by disk, and last for no disk: indexes into rows, some of them out of date
-	node   []int32   // by disk: its node
-	up     []int32   // by node: its parent
-	need   []int64   // by node: what the disks below it lack
-	turns  []int     // by node: the child to look at first
-	keep   *limits   // those that are kept now
-	depth  []int     // by node: which of them its children are under, or -1
-	stale  []bool    // by disk: its list has shards that left
-	come   [][]int32 // by disk: the shards that came to it, some of which left again
-	placed int64     // shards that have a disk
+	orig   []int32                     // the rows as they were, noDisk where the disk is gone or was evicted
+	want   []int64                     // by disk
+	least  []int64                     // by disk: its share rounded down
+	most   []int64                     // by disk: and up
+	load   []int64                     // by disk
+	spots  [][]int32                   // by disk, and last for no disk: indexes into rows, some of them out of date
+	node   []int32                     // by disk: its node
+	up     []int32                     // by node: its parent
+	need   []int64                     // by node: what the disks below it lack
+	turns  []int                       // by node: the child to look at first
+	keep   *limits                     // those that are kept now
+	depth  []int                       // by node: which of them its children are under, or -1
+	role   func(spot, disk int32) bool // when set: which shards a disk may have
+	stale  []bool                      // by disk: its list has shards that left
+	come   [][]int32                   // by disk: the shards that came to it, some of which left again
+	placed int64                       // shards that have a disk
 	bound  int64
 	wide   bool // disks are to share groups with as many others as can be
 }
@@ -44,7 +45,7 @@ func (s *solver) change(old *Table, wide bool) *changer {
 	}
 	broken := c.evict()
 	c.orig = slices.Clone(s.rows)
-	s.forest.settle(c.load, s.pgs)
+	s.forest.settle(c.load, s.forest.room(s.pgs))
 	c.want = s.forest.disks(len(s.tree.leaves), func(d *node) int64 { return d.load })
 	c.least, c.most = make([]int64, len(c.load)), make([]int64, len(c.load))
 	gain, lose := int64(0), int64(0)

@@ -58,6 +58,7 @@ type Site struct {
 type Map struct {
 	Epoch uint64 `json:"epoch"`
 	Sites []Site `json:"sites"`
+	Next  int32  `json:"next,omitempty"` // numbers below it were used, by disks that may be gone
 }
 
 // A Rule is the largest number of shards of a stripe that a domain may hold; 0 is no limit.
@@ -79,7 +80,11 @@ var (
 type leaf struct {
 	Disk
 	site, rack, host int
-	path             string
+	names            [3]string // of site, rack and host
+}
+
+func (l leaf) path() string {
+	return strings.Join([]string{l.names[0], l.names[1], l.names[2], l.Name}, "/")
 }
 
 // leaves lists the disks in tree order.
@@ -92,7 +97,7 @@ func (m *Map) leaves() []leaf {
 			for _, h := range r.Hosts {
 				host++
 				for _, d := range h.Disks {
-					list = append(list, leaf{d, s, rack, host, strings.Join([]string{site.Name, r.Name, h.Name, d.Name}, "/")})
+					list = append(list, leaf{d, s, rack, host, [3]string{site.Name, r.Name, h.Name}})
 				}
 			}
 		}
@@ -239,7 +244,7 @@ func (m *Map) Find(name string) (kind string, disks []DiskID, err error) {
 	name = strings.Trim(name, "/")
 	matches := map[string][]DiskID{}
 	for _, l := range m.leaves() {
-		parts := strings.Split(l.path, "/")
+		parts := strings.Split(l.path(), "/")
 		for n := 1; n <= len(parts); n++ {
 			path := strings.Join(parts[:n], "/")
 			if path == name {
@@ -269,7 +274,7 @@ func (m *Map) Find(name string) (kind string, disks []DiskID, err error) {
 
 func (m *Map) example() string {
 	for _, l := range m.leaves() {
-		return fmt.Sprintf("%s or %s", strings.SplitN(l.path, "/", 2)[0], l.path)
+		return fmt.Sprintf("%s or %s", l.names[0], l.path())
 	}
 	return "site1"
 }
@@ -320,7 +325,27 @@ func atMost(n, limit int) int {
 // Allowed tells whether disk d may take one more shard of a stripe whose other shards lie
 // on the disks of row.
 func (m *Map) Allowed(r Rule, row []DiskID, d DiskID) bool {
-	return slices.Contains(m.Candidates(r, row, func(x DiskID) bool { return x != d }), d)
+	var to leaf
+	var others []leaf
+	found := false
+	for _, l := range m.leaves() {
+		if l.ID == d {
+			to, found = l, true
+		}
+		if slices.Contains(row, l.ID) {
+			others = append(others, l)
+		}
+	}
+	site, rack, host := 0, 0, 0
+	for _, l := range others {
+		if l.ID == d {
+			return false
+		}
+		site += count(l.site == to.site)
+		rack += count(l.rack == to.rack)
+		host += count(l.host == to.host)
+	}
+	return found && (r.Site == 0 || site < r.Site) && (r.Rack == 0 || rack < r.Rack) && (r.Host == 0 || host < r.Host)
 }
 
 // Candidates lists the disks that may take one more shard of a stripe whose other shards
@@ -340,7 +365,7 @@ func (m *Map) Candidates(r Rule, row []DiskID, down func(DiskID) bool) []DiskID 
 	var list []leaf
 	for _, l := range leaves {
 		fits := (r.Site == 0 || sites[l.site] < r.Site) && (r.Rack == 0 || racks[l.rack] < r.Rack) && (r.Host == 0 || hosts[l.host] < r.Host)
-		if fits && !used[l.ID] && !down(l.ID) {
+		if fits && !l.Out && !used[l.ID] && !down(l.ID) {
 			list = append(list, l)
 		}
 	}

@@ -188,7 +188,7 @@ func TestParseTopology(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l := m.leaves(); len(l) != 2 || l[1].path != "paris/rack1/host1/disk2" || l[1].Capacity != 18e12 || l[1].ID != 1 {
+	if l := m.leaves(); len(l) != 2 || l[1].path() != "paris/rack1/host1/disk2" || l[1].Capacity != 18e12 || l[1].ID != 1 {
 		t.Errorf("%+v", l)
 	}
 	for text, want := range map[string]string{

@@ -150,9 +150,10 @@ func (f forest) round() {
 
 // settle gives every disk a whole number of shards next to its share so that the fewest must
 // come to the disks, which have old[d] now: those are rounded up first that have more
-// already, then those with the largest remainders, as far as their domains take so many.
+// already, then those with the largest remainders, as far as their domains have room, which
+// is used up.
 // Limits of nested domains are a matroid, so that taking the best next one is best.
-func (f forest) settle(old []int64, pgs int) {
+func (f forest) settle(old, room []int64) {
 	type disk struct {
 		node int32
 		rank int // 0: has more already, 1: has not, 2: next to no remainder
@@ -160,10 +161,6 @@ func (f forest) settle(old []int64, pgs int) {
 	var list []disk
 	left := int64(f[0].share / unit)
 	up := f.parents()
-	room := make([]int64, len(f))
-	for i := range f {
-		room[i] = int64(f[i].most) * int64(pgs)
-	}
 	give := func(i int32, n int64) {
 		f[i].load += n
 		left -= n
@@ -204,6 +201,15 @@ func (f forest) settle(old []int64, pgs int) {
 	for i := len(f) - 1; i > 0; i-- {
 		f[up[i]].load += f[i].load
 	}
+}
+
+// room is what each node takes of all groups.
+func (f forest) room(pgs int) []int64 {
+	room := make([]int64, len(f))
+	for i := range f {
+		room[i] = int64(f[i].most) * int64(pgs)
+	}
+	return room
 }
 
 // fits tells whether a node and all above it have room.

@@ -290,3 +290,37 @@ func (b *limits) count(level int, row []int32, d int32) int32 {
 	}
 	return c
 }
+
+// Renumber gives the disks of t the numbers that disks of the same path have in old, and the
+// others numbers that old does not use.
+func (t *Tree) Renumber(old *Tree) (*Tree, error) {
+	known, next := map[string]DiskID{}, DiskID(0)
+	for _, l := range old.leaves {
+		known[l.String()] = l.ID
+		next = max(next, l.ID+1)
+	}
+	list := slices.Clone(t.leaves)
+	for i := range list {
+		id, ok := known[list[i].String()]
+		if !ok {
+			id = next
+			next++
+		}
+		list[i].ID = id
+	}
+	return NewTree(t.levels, list)
+}
+
+// Tightest is the tightest even spread of n shards that the tree allows: as few in a domain
+// of the first level as can be, then of the second, and so on.
+func (t *Tree) Tightest(n int) (Limits, error) {
+	l := Limits{}
+	if most := t.newForest(nil, n)[0].most; most < n {
+		return nil, fmt.Errorf("%w: %d shards need %d disks and %d take shards", ErrRule, n, n, most)
+	}
+	for _, level := range t.levels {
+		for l[level] = 1; t.newForest(l, n)[0].most < n; l[level]++ {
+		}
+	}
+	return l, nil
+}

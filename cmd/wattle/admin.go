@@ -75,11 +75,26 @@ func showMap(w io.Writer, s cluster.Status) {
 				fmt.Fprintf(w, "  %-16s", host)
 				last = host
 			}
-			fmt.Fprintf(w, "  %s %-10s %9s", mark(d.State), d.Profile, size(d.Used))
+			fmt.Fprintf(w, "  %s %-10s %9s %6s", diskMark(d), d.Profile, size(d.Used), offTarget(d))
 		}
 		fmt.Fprintln(w)
 	}
-	fmt.Fprintln(w, "\n● active  ○ failed  ✗ missing  ! suspect")
+	fmt.Fprintln(w, "\n● active  ○ failed  ✗ missing  ! suspect  ▽ draining; percent: live bytes against the disk's share")
+}
+
+func diskMark(d cluster.DiskStatus) string {
+	if d.Draining && d.State == "active" {
+		return "▽"
+	}
+	return mark(d.State)
+}
+
+// offTarget is a disk's live bytes against its share of all.
+func offTarget(d cluster.DiskStatus) string {
+	if d.Target == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.0f %%", 100*float64(d.Live)/float64(d.Target))
 }
 
 func splitLast(name string) (string, string) {
