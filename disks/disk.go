@@ -48,6 +48,7 @@ type Header struct {
 	Incarnation uint32  // the writing process
 	Sequence    uint64  // the batch that was open when it was written
 	Committed   uint64  // the newest batch that was known to be committed then
+	Copied      bool    // made from other shards, or moved, after its batch was committed
 	Transform   uint8   // how Data was changed before it was stored; 0: not at all
 	KeyID       uint32  // of the key of the transform
 	Columns     []uint32

@@ -31,6 +31,9 @@ var (
 
 const journalBlock = 0xffffffff
 
+// flagCopied is Header.Copied.
+const flagCopied = 1
+
 var le = binary.LittleEndian
 
 // HeaderSize is the size of a shard's header for k data columns.
@@ -76,7 +79,11 @@ func sumWith(seed uint64, p []byte) uint64 {
 func appendHeader(p []byte, generation uint64, offset uint32, h Header, size, journal uint32) []byte {
 	from := len(p)
 	p = le.AppendUint32(p, shardMagic)
-	p = append(p, formatVersion, 0, h.Index, h.K)
+	flags := byte(0)
+	if h.Copied {
+		flags = flagCopied
+	}
+	p = append(p, formatVersion, flags, h.Index, h.K)
 	p = append(p, h.Scheme[:]...)
 	p = append(p, h.Transform, 0, 0, 0)
 	p = le.AppendUint32(p, h.KeyID)
@@ -114,7 +121,7 @@ func parseHeader(p []byte, generation uint64, offset uint32) (Header, uint32, ui
 	if p[4] > formatVersion {
 		return h, 0, 0, fmt.Errorf("shard of version %d: %w", p[4], ErrVersion)
 	}
-	h = Header{Index: p[6], K: p[7], Scheme: [4]byte(p[8:]), Transform: p[12], KeyID: le.Uint32(p[16:]), Incarnation: le.Uint32(p[20:]),
+	h = Header{Copied: p[5]&flagCopied != 0, Index: p[6], K: p[7], Scheme: [4]byte(p[8:]), Transform: p[12], KeyID: le.Uint32(p[16:]), Incarnation: le.Uint32(p[20:]),
 		Stripe: le.Uint64(p[24:]), Sequence: le.Uint64(p[32:]), Committed: le.Uint64(p[40:])}
 	size, journal := le.Uint32(p[48:]), le.Uint32(p[52:])
 	if size > maxShard || journal > maxJournal {

@@ -2,6 +2,7 @@ package disks
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"math/rand/v2"
@@ -49,6 +50,59 @@ type MemFS struct {
 	mu      sync.Mutex
 	names   map[string]*memFile // guarded by mu
 	durable map[string]*memFile // guarded by mu; as of the last syncDir
+	fault   func(FSCall) error  // guarded by mu
+}
+
+// An FSCall is a call that reaches a MemFS: create, read, write, sync, punch, remove, rename
+// or syncdir.
+type FSCall struct {
+	Op, Name string
+	Offset   int64
+	Size     int
+}
+
+// SetFault has f asked before every call; an error that it returns is the call's. A write that
+// fails leaves its first half, and a sync that fails lets go of what it was to make durable, as
+// kernels do: it is still read, no later sync writes it, and a crash may lose it. f is called
+// with the file system locked, and must not call it.
+func (m *MemFS) SetFault(f func(FSCall) error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.fault = f
+}
+
+// ask tells whether a call fails; m.mu is held.
+func (m *MemFS) ask(op, name string, off int64, n int) error {
+	if m.fault == nil {
+		return nil
+	}
+	return m.fault(FSCall{op, name, off, n})
+}
+
+// Sizes returns the files and their sizes.
+func (m *MemFS) Sizes() map[string]int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	list := map[string]int64{}
+	for n, f := range m.names {
+		list[n] = int64(len(f.data))
+	}
+	return list
+}
+
+// Flip flips bit 0 to 7 of a byte of a file, for good.
+func (m *MemFS) Flip(name string, off int64, bit int) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f := m.names[name]
+	if f == nil || off < 0 || off >= int64(len(f.data)) {
+		return fmt.Errorf("%s, offset %d: %w", name, off, fs.ErrNotExist)
+	}
+	f.data[off] ^= 1 << bit
+	if off < int64(len(f.synced)) {
+		f.synced[off] ^= 1 << bit
+	}
+	return nil
 }
 
 // NewMemFS returns an empty file system.
@@ -62,7 +116,7 @@ func (m *MemFS) Clone() *MemFS {
 	defer m.mu.Unlock()
 	c := NewMemFS()
 	for n, f := range m.names {
-		g := &memFile{fs: c, data: slices.Clone(f.data), synced: slices.Clone(f.data)}
+		g := &memFile{fs: c, name: n, data: slices.Clone(f.data), synced: slices.Clone(f.data)}
 		c.names[n], c.durable[n] = g, g
 	}
 	return c
@@ -70,9 +124,11 @@ func (m *MemFS) Clone() *MemFS {
 
 type memFile struct {
 	fs      *MemFS
-	data    []byte // guarded by fs.mu
-	synced  []byte // guarded by fs.mu
-	pending []memWrite
+	name    string
+	data    []byte     // guarded by fs.mu
+	synced  []byte     // guarded by fs.mu
+	pending []memWrite // guarded by fs.mu; since the last sync
+	limbo   []memWrite // guarded by fs.mu; of syncs that failed
 }
 
 // A memWrite is a write that is not synced yet, or, with cut, a truncation to off.
@@ -108,8 +164,8 @@ func (m *MemFS) Crash(rng *rand.Rand) {
 	m.names, m.durable = map[string]*memFile{}, map[string]*memFile{}
 	for _, n := range slices.Sorted(maps.Keys(names)) {
 		old := names[n]
-		f := &memFile{fs: m, data: slices.Clone(old.synced)}
-		for _, w := range old.pending {
+		f := &memFile{fs: m, name: n, data: slices.Clone(old.synced)}
+		for _, w := range slices.Concat(old.limbo, old.pending) {
 			n := len(w.p)
 			switch rng.IntN(3) {
 			case 0:
@@ -126,7 +182,8 @@ func (m *MemFS) Crash(rng *rand.Rand) {
 
 func place(data, p []byte, off int64) []byte {
 	if grow := off + int64(len(p)) - int64(len(data)); grow > 0 {
-		data = append(data, make([]byte, grow)...)
+		data = slices.Grow(data, int(grow))[:off+int64(len(p))]
+		clear(data[off+int64(len(p))-grow:])
 	}
 	copy(data[off:], p)
 	return data
@@ -136,11 +193,16 @@ func (m *MemFS) open(name string, mode openMode) (file, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	f := m.names[name]
+	if mode == forCreating {
+		if err := m.ask("create", name, 0, 0); err != nil {
+			return nil, err
+		}
+	}
 	switch {
 	case mode == forCreating && f != nil:
 		return nil, &fs.PathError{Op: "create", Path: name, Err: fs.ErrExist}
 	case mode == forCreating:
-		f = &memFile{fs: m}
+		f = &memFile{fs: m, name: name}
 		m.names[name] = f
 	case f == nil:
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
@@ -151,6 +213,9 @@ func (m *MemFS) open(name string, mode openMode) (file, error) {
 func (m *MemFS) remove(name string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if err := m.ask("remove", name, 0, 0); err != nil {
+		return err
+	}
 	if m.names[name] == nil {
 		return &fs.PathError{Op: "remove", Path: name, Err: fs.ErrNotExist}
 	}
@@ -161,6 +226,9 @@ func (m *MemFS) remove(name string) error {
 func (m *MemFS) rename(from, to string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if err := m.ask("rename", from, 0, 0); err != nil {
+		return err
+	}
 	f := m.names[from]
 	if f == nil {
 		return &fs.PathError{Op: "rename", Path: from, Err: fs.ErrNotExist}
@@ -179,6 +247,9 @@ func (m *MemFS) list() ([]string, error) {
 func (m *MemFS) syncDir() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if err := m.ask("syncdir", "", 0, 0); err != nil {
+		return err
+	}
 	m.durable = maps.Clone(m.names)
 	return nil
 }
@@ -186,6 +257,9 @@ func (m *MemFS) syncDir() error {
 func (f *memFile) readv(p [][]byte, off int64) error {
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
+	if err := f.fs.ask("read", f.name, off, 0); err != nil {
+		return err
+	}
 	for _, b := range p {
 		if off < 0 || off+int64(len(b)) > int64(len(f.data)) {
 			return errShort
@@ -200,14 +274,27 @@ func (f *memFile) writev(p [][]byte, off int64) error {
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
 	all := slices.Concat(p...)
-	f.data = place(f.data, all, off)
-	f.pending = append(f.pending, memWrite{off: off, p: all})
-	return nil
+	err := f.fs.ask("write", f.name, off, len(all))
+	if err != nil {
+		all = all[:len(all)/2]
+	}
+	f.keep(all, off)
+	return err
+}
+
+// keep writes to memory; fs.mu is held.
+func (f *memFile) keep(p []byte, off int64) {
+	f.data = place(f.data, p, off)
+	f.pending = append(f.pending, memWrite{off: off, p: p})
 }
 
 func (f *memFile) sync() error {
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
+	if err := f.fs.ask("sync", f.name, 0, 0); err != nil {
+		f.limbo, f.pending = append(f.limbo, f.pending...), nil
+		return err
+	}
 	for _, w := range f.pending {
 		f.synced = w.on(f.synced, len(w.p))
 	}
@@ -235,17 +322,22 @@ func (f *memFile) allocated() (int64, error) {
 
 func (f *memFile) punch(off, n int64) error {
 	f.fs.mu.Lock()
-	end := min(off+n, int64(len(f.data)))
-	f.fs.mu.Unlock()
-	if end <= off {
-		return nil
+	defer f.fs.mu.Unlock()
+	if err := f.fs.ask("punch", f.name, off, int(n)); err != nil {
+		return err
 	}
-	return f.writev([][]byte{make([]byte, end-off)}, off)
+	if end := min(off+n, int64(len(f.data))); end > off {
+		f.keep(make([]byte, end-off), off)
+	}
+	return nil
 }
 
 func (f *memFile) truncate(size int64) error {
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
+	if err := f.fs.ask("truncate", f.name, size, 0); err != nil {
+		return err
+	}
 	w := memWrite{off: size, cut: true}
 	f.data = w.on(f.data, 0)
 	f.pending = append(f.pending, w)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 )
@@ -32,8 +33,8 @@ func (d *Segments) Scan(ctx context.Context, yield func(Entry) error) error {
 	return nil
 }
 
-// present lists the shards of a segment that were not freed. A segment that is gone or
-// whose header is damaged holds none.
+// present lists the shards of a segment that were not freed, those that cannot be read for
+// a moment among them. A segment that is gone or whose header is damaged holds none.
 func (d *Segments) present(ctx context.Context, n uint32) ([]Entry, error) {
 	s, err := d.acquire(n)
 	if errors.Is(err, ErrGone) || errors.Is(err, ErrCorrupt) {
@@ -43,18 +44,33 @@ func (d *Segments) present(ctx context.Context, n uint32) ([]Entry, error) {
 		return nil, err
 	}
 	defer d.release(s)
+	known, err := d.known(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(known, func(e Entry) bool {
+		magic, err := d.magic(s, e)
+		return err == nil && magic != shardMagic || errors.Is(err, errShort)
+	}), nil
+}
+
+// known lists the shards of a segment, those that were freed among them where that is known.
+func (d *Segments) known(ctx context.Context, s *segment) ([]Entry, error) {
 	d.mu.Lock()
 	known, open := slices.Clone(s.entries), d.active == s
 	d.mu.Unlock()
-	if !open {
-		if known, _, _, err = d.index(ctx, s); err != nil {
-			return nil, err
-		}
+	if open {
+		return known, nil
 	}
-	return slices.DeleteFunc(known, func(e Entry) bool {
-		var magic [4]byte
-		return s.f.readv([][]byte{magic[:]}, int64(e.Offset)) != nil || le.Uint32(magic[:]) != shardMagic
-	}), nil
+	known, _, _, err := d.index(ctx, s)
+	return known, err
+}
+
+// magic reads the first word of a shard, which is zero once it was freed.
+func (d *Segments) magic(s *segment, e Entry) (uint32, error) {
+	var p [4]byte
+	err := s.f.readv([][]byte{p[:]}, int64(e.Offset))
+	return le.Uint32(p[:]), err
 }
 
 // index lists the shards of a segment from its footer, or, when it has none that verifies,
@@ -198,11 +214,11 @@ func (d *Segments) Free(ctx context.Context, list []Address, keepJournal bool) e
 	}
 	d.freeing.Lock()
 	defer d.freeing.Unlock()
-	for n, list := range bySegment {
+	for _, n := range slices.Sorted(maps.Keys(bySegment)) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := d.freeIn(ctx, n, list, keepJournal); err != nil && !errors.Is(err, ErrGone) {
+		if err := d.freeIn(ctx, n, bySegment[n], keepJournal); err != nil && !errors.Is(err, ErrGone) {
 			return err
 		}
 	}
@@ -231,6 +247,9 @@ func (d *Segments) freeIn(ctx context.Context, n uint32, list []Address, keepJou
 		if errors.Is(err, ErrGone) {
 			continue
 		}
+		if err != nil && !errors.Is(err, ErrCorrupt) { // nobody knows whether a journal must stay
+			return err
+		}
 		from, to := int64(a.Offset), int64(a.Offset)+int64(a.Length)
 		if err == nil && e.Length != a.Length {
 			return fmt.Errorf("segment %d, offset %d: a shard of %d bytes, not %d: %w", n, a.Offset, e.Length, a.Length, ErrCorrupt)
@@ -253,36 +272,38 @@ func (d *Segments) freeIn(ctx context.Context, n uint32, list []Address, keepJou
 		d.used -= fresh
 		d.mu.Unlock()
 	}
-	for from, to := range punch {
-		if err := d.punch(s, from, to); err != nil {
+	for _, from := range slices.Sorted(maps.Keys(punch)) {
+		if err := d.punch(s, from, punch[from]); err != nil {
 			return fmt.Errorf("segment %d: %w", n, err)
 		}
 	}
 	return d.dropEmpty(s)
 }
 
-// findHoles works out what was freed before this process.
+// findHoles works out what was freed before this process: what the index knows and whose
+// first word is zero, and what reads as zeros. Whatever else is not known to be a shard stays:
+// it may be one whose header rotted.
 func (d *Segments) findHoles(ctx context.Context, s *segment) (*holes, error) {
-	entries, err := d.present(ctx, s.number)
+	known, err := d.known(ctx, s)
 	if err != nil {
 		return nil, err
 	}
-	d.mu.Lock()
-	end := s.end
-	d.mu.Unlock()
-	if end == 0 {
-		if end, err = s.f.size(); err != nil {
-			return nil, err
-		}
-	}
+	slices.SortFunc(known, func(a, b Entry) int { return int(int64(a.Offset) - int64(b.Offset)) })
 	h := &holes{}
 	at := int64(segmentHeader)
-	for _, e := range entries {
-		if int64(e.Offset) > at {
-			h.ranges = append(h.ranges, [2]int64{at, int64(e.Offset)})
+	for _, e := range known {
+		if err := d.zeros(s, h, at, int64(e.Offset)); err != nil {
+			return nil, err
 		}
 		at = int64(e.Offset) + int64(e.Length)
 		h.left += int64(e.Length)
+		magic, err := d.magic(s, e)
+		if err != nil && !errors.Is(err, errShort) {
+			return nil, err
+		}
+		if err == nil && magic == 0 {
+			h.add(int64(e.Offset), at)
+		}
 	}
 	d.mu.Lock()
 	if d.active == s { // what is appended from now on is not known to h
@@ -290,6 +311,25 @@ func (d *Segments) findHoles(ctx context.Context, s *segment) (*holes, error) {
 	}
 	d.mu.Unlock()
 	return h, nil
+}
+
+// zeros adds what reads as zeros between two shards to the holes, and counts the rest as left.
+func (d *Segments) zeros(s *segment, h *holes, from, to int64) error {
+	window := make([]byte, min(256<<10, max(0, to-from)))
+	for from < to {
+		p := window[:min(int64(len(window)), to-from)]
+		if err := s.f.readv([][]byte{p}, from); err != nil {
+			return err
+		}
+		for i := 0; i < len(p); i += alignment {
+			n := min(alignment, len(p)-i)
+			if h.left += int64(n); allZero(p[i : i+n]) {
+				h.add(from+int64(i), from+int64(i+n))
+			}
+		}
+		from += int64(len(p))
+	}
+	return nil
 }
 
 // punch makes a range a hole, or, where that cannot be done, zeroes the headers in it.

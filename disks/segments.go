@@ -20,6 +20,9 @@ import (
 type Options struct {
 	// ReadOnly takes no lock, so that a disk can be read beside its writer.
 	ReadOnly bool
+	// FirstSegment is the size up to which the first segment grows; 0 means 1 MiB. The next are
+	// twice as large each, up to 64 times.
+	FirstSegment int64
 }
 
 const (
@@ -69,6 +72,7 @@ type segment struct {
 	ahead      int64 // zeros were written from end up to here
 	synced     int64 // what is before is durable
 	sealed     bool
+	resumed    bool // of an earlier process, and nothing was appended since
 	broken     bool // a write or sync failed: never appended to or synced again
 	dirty      bool
 	entries    []Entry // of a segment that is not sealed
@@ -227,7 +231,7 @@ func (d *Segments) resume() error {
 	if s.f != nil {
 		s.f.close()
 	}
-	s.f, s.entries, s.end, s.users = f, entries, end, 1
+	s.f, s.entries, s.end, s.synced, s.users, s.resumed = f, entries, end, end, 1, true
 	d.used -= punchAhead(f)
 	d.active = s
 	return nil
@@ -431,6 +435,9 @@ func (d *Segments) appendSome(ctx context.Context, shards []Shard, places *[]Add
 		return 0, err
 	}
 	s := d.active
+	if err := d.vouch(s); err != nil {
+		return 0, err
+	}
 	limit := d.limit(s.number)
 	at := s.end
 	iov, n := d.iovs[:0], 0
@@ -460,6 +467,21 @@ func (d *Segments) appendSome(ctx context.Context, shards []Shard, places *[]Add
 	s.end, s.dirty = at, true
 	d.writeAhead(s, written)
 	return n, nil
+}
+
+// vouch writes the header of a segment of an earlier process again before the first append, and
+// has the directory synced: that process may have made it and not lived to sync it, or its
+// sync may have failed, and then what is read of it is not on the disk. d.mu is held.
+func (d *Segments) vouch(s *segment) error {
+	if !s.resumed {
+		return nil
+	}
+	if err := s.f.writev([][]byte{appendSegmentHeader(nil, d.id, s.number, s.generation)}, 0); err != nil {
+		d.breakSegment(s)
+		return fmt.Errorf("segment %d: write header: %w", s.number, err)
+	}
+	s.resumed, d.dirDirty = false, true
+	return nil
 }
 
 // headBytes is the room for headers, sums and padding of shards.
@@ -503,7 +525,13 @@ func (d *Segments) lay(iov [][]byte, s *segment, at uint32, size int64, sh Shard
 }
 
 // limit is the size up to which the n-th segment grows: 1, 2, 4, … 64 MiB.
-func (d *Segments) limit(n uint32) int64 { return min(lastSegment, int64(firstSegment)<<min(n-1, 6)) }
+func (d *Segments) limit(n uint32) int64 {
+	first := int64(firstSegment)
+	if d.o.FirstSegment > 0 {
+		first = min(first, d.o.FirstSegment)
+	}
+	return first << min(n-1, 6)
+}
 
 // roll makes sure that the active segment takes size more bytes; d.mu is held.
 func (d *Segments) roll(ctx context.Context, size int64) error {
@@ -822,7 +850,7 @@ func (d *Segments) ReadJournal(ctx context.Context, a Address) (Header, []byte, 
 	}
 	j := p[:e.JournalSize]
 	if le.Uint64(p[e.JournalSize:]) != sumWith(seed(s.generation, e.Stripe, e.Index, journalBlock), j) {
-		return Header{}, nil, fmt.Errorf("segment %d, offset %d: journal: %w", a.Segment, a.Offset, ErrCorrupt)
+		return e.Header, nil, fmt.Errorf("segment %d, offset %d: journal: %w", a.Segment, a.Offset, ErrCorrupt)
 	}
 	return e.Header, j, nil
 }

@@ -322,6 +322,167 @@ func TestFailureClosesSegment(t *testing.T) {
 	}
 }
 
+// TestDoubtful: a shard whose segment broke on behalf of somebody else, before it was synced, is
+// not durable, and the sync of the next segment does not hide that.
+func TestDoubtful(t *testing.T) {
+	for _, what := range []string{"sync", "write"} {
+		fs := NewMemFS()
+		d, err := CreateMem(fs, testIdentity)
+		if err != nil {
+			t.Fatal(err)
+		}
+		synced, err := d.Append(ctx, []Shard{testShard(1, 1000)}, AppendOptions{})
+		if err != nil || d.Sync(ctx) != nil {
+			t.Fatal(err)
+		}
+		late, err := d.Append(ctx, []Shard{testShard(2, 1000)}, AppendOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		fs.SetFault(func(c FSCall) error {
+			if c.Op == what {
+				return errors.New("input/output error")
+			}
+			return nil
+		})
+		_, err = d.Append(ctx, []Shard{testShard(3, 1000)}, AppendOptions{})
+		if err := errors.Join(err, d.Sync(ctx)); err == nil {
+			t.Fatalf("%s did not fail", what)
+		}
+		fs.SetFault(nil)
+		after, err := d.Append(ctx, []Shard{testShard(4, 1000)}, AppendOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Sync(ctx); err != nil {
+			t.Fatalf("a sync of the next segment: %v", err)
+		}
+		if d.Doubtful(synced[0]) || !d.Doubtful(late[0]) || d.Doubtful(after[0]) {
+			t.Errorf("%s fails; doubtful: synced before %v, not synced %v, after %v", what, d.Doubtful(synced[0]), d.Doubtful(late[0]), d.Doubtful(after[0]))
+		}
+	}
+}
+
+// TestResumedSegment: what a process finds of a segment may not be on the disk: its maker died
+// before it synced the directory, or its sync failed. A process that goes on with it makes up
+// for that.
+func TestResumedSegment(t *testing.T) {
+	for _, what := range []string{"", "sync"} {
+		for seed := range uint64(20) {
+			fs := NewMemFS()
+			d, err := CreateMem(fs, testIdentity)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := d.Append(ctx, []Shard{testShard(1, 1000)}, AppendOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			if what != "" {
+				fs.SetFault(func(c FSCall) error {
+					if c.Op == what {
+						return errors.New("input/output error")
+					}
+					return nil
+				})
+				if d.Sync(ctx) == nil {
+					t.Fatal("the sync did not fail")
+				}
+				fs.SetFault(nil)
+			}
+			d = openedTwice(t, fs, d)
+			a, err := d.Append(ctx, []Shard{testShard(2, 1000)}, AppendOptions{})
+			if err != nil || d.Sync(ctx) != nil {
+				t.Fatal(err)
+			}
+			d.Close()
+			fs.Crash(rand.New(rand.NewPCG(seed, 0)))
+			d, err = OpenMem(fs, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := whole(d, testShard(2, 1000), a[0]); err != nil {
+				t.Fatalf("seed %d, %q fails: what the second process synced: %v", seed, what, err)
+			}
+		}
+	}
+}
+
+// TestFreeSparesNeighbours: a shard whose header rotted or cannot be read for a moment is not
+// taken for one that was freed, and so not punched together with its neighbours.
+func TestFreeSparesNeighbours(t *testing.T) {
+	for _, what := range []string{"unreadable", "magic", "header"} {
+		fs := NewMemFS()
+		d, err := CreateMem(fs, testIdentity)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list := []Shard{testShard(1, 1000), testShard(2, 1000), testShard(4, 1000)}
+		a, err := d.Append(ctx, list, AppendOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		middle := int64(a[1].Offset)
+		switch what {
+		case "unreadable":
+			fs.SetFault(func(c FSCall) error {
+				if c.Op == "read" && c.Offset == middle {
+					return errors.New("input/output error")
+				}
+				return nil
+			})
+		case "magic", "header":
+			at := map[string]int64{"magic": middle, "header": middle + 30}[what]
+			if err := fs.Flip(segmentName(1), at, 3); err != nil {
+				t.Fatal(err)
+			}
+			d = openedTwice(t, fs, d)
+		}
+		err = d.Free(ctx, []Address{a[0], a[2]}, false)
+		if what != "unreadable" && err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		fs.SetFault(nil)
+		if err := d.Free(ctx, []Address{a[0], a[2]}, false); err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		p := make([]byte, 1000)
+		if err := d.Read(ctx, list[1].at(a[1]), 0, p); err != nil || !bytes.Equal(p, list[1].Data) {
+			t.Errorf("%s: the shard between two that were freed: %v", what, err)
+		}
+	}
+}
+
+// TestFreeUnread: a header that cannot be read for a moment does not cost the journal.
+func TestFreeUnread(t *testing.T) {
+	fs := NewMemFS()
+	d, err := CreateMem(fs, testIdentity)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := testShard(3, 1000)
+	a, err := d.Append(ctx, []Shard{s, testShard(4, 1000)}, AppendOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := errors.New("input/output error")
+	if err := d.Free(ctx, a[1:], true); err != nil { // so that the holes are known
+		t.Fatal(err)
+	}
+	fs.SetFault(func(c FSCall) error {
+		if c.Op == "read" {
+			return broken
+		}
+		return nil
+	})
+	if err := d.Free(ctx, a[:1], true); !errors.Is(err, broken) {
+		t.Errorf("free without its header: %v", err)
+	}
+	fs.SetFault(nil)
+	if _, j, err := d.ReadJournal(ctx, a[0]); err != nil || !bytes.Equal(j, s.Journal) {
+		t.Errorf("the journal is %q, %v", j, err)
+	}
+}
+
 func FuzzHeader(f *testing.F) {
 	for _, s := range []Shard{testShard(3, 10), testShard(1, 100_000), {Header: Header{K: 0}}} {
 		f.Add(appendHeader(nil, 7, 64, s.Header, uint32(len(s.Data)), uint32(len(s.Journal))), uint64(7), uint32(64))
