@@ -456,6 +456,15 @@ func (t *tx) relocate(m move) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	st, err := t.stripe(m.stripe)
+	if err != nil {
+		return false, err
+	}
+	for i, p := range st.Places { // another mover may have put another shard there meanwhile
+		if i != m.shard && p.Disk == m.new.Disk {
+			return false, nil
+		}
+	}
 	return t.move(m.stripe, m.shard, m.old, m.new)
 }
 

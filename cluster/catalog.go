@@ -11,10 +11,10 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/semaphore"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
@@ -63,11 +63,15 @@ type catalog struct {
 
 	object, stripe, bucketID *sql.Stmt // of read
 	writes                   statements
-	updating                 sync.Mutex  // one change at a time
-	dying                    atomic.Bool // a stripe lost its last use since the dead were last looked for
+	updating                 *semaphore.Weighted // one change at a time, held across I/O
+	dying                    atomic.Bool         // a stripe lost its last use since the dead were last looked for
+	around                   around
 
 	watch func() error // of tests: asked before every commit, which it may fail
 }
+
+// around, when set, runs every change of a catalog: tests have changes wait, fail or crash.
+type around func(change func() error) error
 
 // statements are those that changes have used, parsed once, on the one connection that
 // changes are made on: what runs on it while a transaction is open is part of that.
@@ -166,7 +170,7 @@ const (
 )
 
 func dialCatalog(path string, how access) (*catalog, error) {
-	c := &catalog{}
+	c := &catalog{updating: semaphore.NewWeighted(1)}
 	source := dsn(path, "query_only(1)")
 	if how == frozen {
 		if _, err := os.Stat(path + "-wal"); err == nil {
@@ -467,8 +471,17 @@ func (c *catalog) update(ctx context.Context, f func(*tx) error) error {
 	if c.write == nil {
 		return ErrReadOnly
 	}
-	c.updating.Lock()
-	defer c.updating.Unlock()
+	if c.around != nil {
+		return c.around(func() error { return c.change(ctx, f) })
+	}
+	return c.change(ctx, f)
+}
+
+func (c *catalog) change(ctx context.Context, f func(*tx) error) error {
+	if err := c.updating.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer c.updating.Release(1)
 	s, err := c.writes.conn.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("catalog: %w", catalogError(err))

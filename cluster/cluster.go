@@ -85,6 +85,9 @@ type Options struct {
 	Now func() time.Time
 	// Open, when set, opens the disks in place of directories (tests, simulation).
 	Open DiskOpener
+
+	around around       // of tests, for the catalog
+	watch  func() error // likewise
 }
 
 // A Bucket holds objects by key.

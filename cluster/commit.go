@@ -270,7 +270,8 @@ func (c *Cluster) abort(stripes []*buffer, carrier *buffer) {
 }
 
 // settle checks the stripes of large objects that were written before the batch, after the
-// sync of their disks: shards on a disk whose sync failed are not there.
+// sync of their disks: shards on a disk whose sync failed are not there, nor those whose
+// segment broke before, on behalf of somebody else.
 func (c *Cluster) settle(batch []*request, synced map[placement.DiskID]bool) error {
 	for _, r := range batch {
 		for _, s := range r.written {
@@ -322,11 +323,6 @@ func (c *Cluster) record(batch []*request, stripes []*buffer, records []record, 
 		}
 		if err := stored(); err != nil {
 			return err
-		}
-		if c.beforeCommit != nil {
-			if err := c.beforeCommit(); err != nil {
-				return err
-			}
 		}
 		return c.book.ride(c, t, seq)
 	})

@@ -21,7 +21,8 @@ type move struct {
 }
 
 // copyShard copies shard i of a stripe to a disk, verified, with the journal that rides in
-// it. The copy is not durable and nobody knows it before relocate.
+// it, which goes on to name the newest batch that was committed before its own. The copy is
+// not durable and nobody knows it before relocate.
 func (c *Cluster) copyShard(ctx context.Context, s *stripe, freed bool, i int, to placement.DiskID, o disks.AppendOptions) (move, error) {
 	m := move{stripe: s.ID, shard: i, freed: freed, copied: true, old: s.Places[i]}
 	from, dst := c.disk(m.old.Disk), c.disk(to)
@@ -29,12 +30,13 @@ func (c *Cluster) copyShard(ctx context.Context, s *stripe, freed bool, i int, t
 		return m, disks.ErrLost
 	}
 	sh := disks.Shard{Header: c.header(s, i)}
+	sh.Copied = true
 	if freed {
-		_, j, err := from.ReadJournal(ctx, m.old.Address)
+		h, j, err := from.ReadJournal(ctx, m.old.Address)
 		if err != nil {
 			return m, fmt.Errorf("disk %s: %w", c.name(m.old.Disk), err)
 		}
-		sh.Journal, sh.Columns = j, make([]uint32, len(s.Columns))
+		sh.Journal, sh.Committed, sh.Columns = j, h.Committed, make([]uint32, len(s.Columns))
 	} else {
 		old, err := from.ReadShard(ctx, m.old.Address)
 		if err == nil && (old.Stripe != s.ID || int(old.Index) != i) {
@@ -44,6 +46,9 @@ func (c *Cluster) copyShard(ctx context.Context, s *stripe, freed bool, i int, t
 			return m, fmt.Errorf("disk %s: %w", c.name(m.old.Disk), err)
 		}
 		sh.Data, sh.Journal = old.Data, old.Journal
+		if old.Journal != nil {
+			sh.Committed = old.Committed
+		}
 	}
 	at, err := dst.Append(ctx, []disks.Shard{sh}, o)
 	if err != nil {
@@ -66,8 +71,10 @@ func (c *Cluster) relocate(ctx context.Context, moves []move, also func(*tx) err
 	for i, m := range moves {
 		left[i] = m.copied || c.holds(ctx, m)
 	}
-	c.reaping.Lock() // a stripe is freed whole: not while a shard of it is on its way
-	defer c.reaping.Unlock()
+	if err := c.reaping.Acquire(ctx, 1); err != nil { // a stripe is freed whole: not while a shard of it is on its way
+		return 0, err
+	}
+	defer c.reaping.Release(1)
 	won := 0
 	gone, orphans := map[placement.DiskID][]disks.Address{}, map[placement.DiskID][]disks.Address{}
 	err := c.catalog.update(ctx, func(t *tx) error {
@@ -123,6 +130,11 @@ func (c *Cluster) syncTargets(ctx context.Context, moves []move) error {
 		}
 		if err := d.Sync(ctx); err != nil {
 			return fmt.Errorf("disk %s: %w", c.name(id), err)
+		}
+	}
+	for _, m := range moves {
+		if c.doubtful(m.new) {
+			return fmt.Errorf("disk %s: %w", c.name(m.new.Disk), errBroken)
 		}
 	}
 	return nil

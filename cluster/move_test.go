@@ -112,3 +112,28 @@ func TestRelocateFreed(t *testing.T) {
 		t.Error("the copy of a shard that nobody needs is kept")
 	}
 }
+
+// TestRelocateCrowded: of two movers that put two shards of a stripe on one disk one loses.
+func TestRelocateCrowded(t *testing.T) {
+	c, _ := newCluster(t, InitOptions{Scheme: scheme(t, "rs:4+3")})
+	body := randomBytes(200_000, 1)
+	put(t, c, "k", body)
+	s, _ := firstStripe(t, c)
+	to := spare(t, c, s, 0)
+	var moves []move
+	for i := range 2 {
+		m, err := c.copyShard(ctx, s, false, i, to, disks.AppendOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		moves = append(moves, m)
+	}
+	for i, want := range []int{1, 0} {
+		if won, err := c.relocate(ctx, moves[i:i+1], nil); won != want || err != nil {
+			t.Errorf("move %d: won %d, %v", i, won, err)
+		}
+	}
+	if d := wantBytes(t, c, "k", body); d.Shards > 0 {
+		t.Errorf("degraded: %+v", d)
+	}
+}

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/wattle-storage/wattle/disks"
 	"github.com/wattle-storage/wattle/erasure"
 	"github.com/wattle-storage/wattle/placement"
@@ -67,12 +69,12 @@ type Cluster struct {
 	committerDone chan struct{}
 	closeOnce     sync.Once
 	closeErr      error
-	reaping       sync.Mutex
+	reaping       *semaphore.Weighted // held across I/O, one at a time
+	repairing     *semaphore.Weighted // likewise
 	background    sync.WaitGroup
 
 	codes sync.Map // erasure.Scheme -> *erasure.Code
 
-	beforeCommit func() error // of tests: a crash between the disks and the catalog
 }
 
 // A placementDisk is a disk of the map with its path.
@@ -113,7 +115,7 @@ func prepare(dir string, o Options) (*Cluster, error) {
 
 // blank is a cluster of which nothing was read yet.
 func blank(dir string, o Options) *Cluster {
-	c := &Cluster{dir: dir, readOnly: o.ReadOnly, deadline: o.Deadline, notify: o.Notify, opener: o.Open,
+	c := &Cluster{dir: dir, readOnly: o.ReadOnly, deadline: o.Deadline, notify: o.Notify, opener: o.Open, reaping: semaphore.NewWeighted(1), repairing: semaphore.NewWeighted(1),
 		pool: newPool(cmpOr(o.Memory, defaultMemory)), byID: map[placement.DiskID]placementDisk{},
 		disks: map[placement.DiskID]disks.Disk{}, absent: map[placement.DiskID]string{}, suspects: map[placement.DiskID]suspicion{},
 		pins: map[uint64]int{}, damages: map[damage]bool{},
@@ -167,6 +169,7 @@ func (c *Cluster) open(ctx context.Context, o Options) (err error) {
 	if c.catalog, err = openCatalog(filepath.Join(c.dir, "catalog.db"), how); err != nil {
 		return err
 	}
+	c.catalog.around, c.catalog.watch = o.around, o.watch
 	blob, err := c.catalog.meta("config")
 	if err == nil {
 		err = json.Unmarshal(blob, &c.config)

@@ -173,7 +173,10 @@ func (c *Cluster) stream(ctx context.Context, rec record, r io.Reader, o PutOpti
 	req.rec.Time = c.now()
 	obj, err := c.submit(ctx, req)
 	if err != nil {
-		s.scrap()
+		var decided requestError
+		if !errors.As(err, &decided) { // refused by a batch that was committed: the stripes are in the catalog, dead
+			s.scrap()
+		}
 		return Object{}, err
 	}
 	return obj, nil

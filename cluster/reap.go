@@ -49,11 +49,11 @@ func (c *Cluster) leaseDir() string { return filepath.Join(c.dir, "leases") }
 
 // reap frees, beside other work, stripes that no object and no reader needs.
 func (c *Cluster) reap() {
-	if !c.reaping.TryLock() {
+	if !c.reaping.TryAcquire(1) {
 		return
 	}
 	c.background.Go(func() {
-		defer c.reaping.Unlock()
+		defer c.reaping.Release(1)
 		if err := c.reapSome(1024); err != nil {
 			c.notify("free space: %v", err)
 		}
@@ -62,8 +62,8 @@ func (c *Cluster) reap() {
 }
 
 func (c *Cluster) reapNow() {
-	c.reaping.Lock()
-	defer c.reaping.Unlock()
+	c.reaping.Acquire(context.Background(), 1) //nolint:errcheck // it cannot end
+	defer c.reaping.Release(1)
 	if err := c.reapSome(1 << 20); err != nil {
 		c.notify("free space: %v", err)
 	}
@@ -91,6 +91,9 @@ func (c *Cluster) reapSome(limit int) error {
 	if err != nil || pinned < committed || len(list) > 0 { // there may be more, now or later
 		c.catalog.dying.Store(true)
 	}
+	// Not those of the newest batch: when the catalog is lost before another batch says that it
+	// was committed, recovery asks whether it is whole.
+	list = slices.DeleteFunc(list, func(s *stripe) bool { return s.Seq >= committed })
 	if err != nil {
 		return err
 	}

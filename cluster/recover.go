@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -40,7 +41,7 @@ func Recover(ctx context.Context, dir string, o Options, p Progress) (RecoverRep
 	if err != nil {
 		return rep, err
 	}
-	r := &recovery{cfg: cfg, stripes: map[uint64]*found{}, rivals: map[shardID][]place{}, journals: map[uint64][]place{}, before: map[uint64]uint64{}, disks: map[placement.DiskID]disks.Disk{}}
+	r := &recovery{cfg: cfg, around: o.around, stripes: map[uint64]*found{}, last: map[placement.DiskID]uint64{}, journals: map[uint64][]place{}, before: map[uint64]uint64{}, disks: map[placement.DiskID]disks.Disk{}}
 	defer r.close()
 	if err := r.open(dir, opener, present, &rep); err != nil {
 		return rep, err
@@ -92,24 +93,33 @@ func findConfig(dir string, opener DiskOpener) (config, map[placement.DiskID]boo
 // A recovery is what has been read off the disks.
 type recovery struct {
 	cfg      config
+	around   around
 	disks    map[placement.DiskID]disks.Disk
 	stripes  map[uint64]*found
-	rivals   map[shardID][]place // of shards that were found more than once
-	journals map[uint64][]place  // by sequence
-	before   map[uint64]uint64   // by sequence: the newest committed when it was tried
+	last     map[placement.DiskID]uint64 // the newest batch of each disk
+	aborted  map[uint64]bool             // batches that were given up
+	journals map[uint64][]place          // by sequence
+	before   map[uint64]uint64           // by sequence: the newest committed when it was tried
 	newest   struct {
 		incarnation         uint32
 		sequence, committed uint64
 	}
 }
 
-type shardID struct {
-	stripe uint64
-	index  uint8
+// A found is a stripe as its shards describe it. Recovery gives the catalog a copy.
+type found struct {
+	*stripe
+	claims []claim
 }
 
-// A found is a stripe as its shards describe it. Recovery gives the catalog a copy.
-type found struct{ *stripe }
+// A claim is a shard of a stripe that was found on a disk.
+type claim struct {
+	at      place
+	seq     uint64
+	journal uint32 // bytes
+	index   uint8
+	copied  bool
+}
 
 func (r *recovery) close() {
 	for _, d := range r.disks {
@@ -174,7 +184,7 @@ func (r *recovery) shard(at place, e disks.Entry) error {
 	r.newest.committed = max(r.newest.committed, e.Committed)
 	if e.JournalSize > 0 {
 		r.journals[e.Sequence] = append(r.journals[e.Sequence], at)
-		if old, ok := r.before[e.Sequence]; !ok || e.Committed < old { // a repaired copy knows later ones
+		if old, ok := r.before[e.Sequence]; !ok || e.Committed < old {
 			r.before[e.Sequence] = e.Committed
 		}
 	}
@@ -184,41 +194,96 @@ func (r *recovery) shard(at place, e disks.Entry) error {
 	}
 	f := r.stripes[e.Stripe]
 	if f == nil {
-		f = &found{newStripe(e.Stripe, scheme, e.Columns)}
+		f = &found{stripe: newStripe(e.Stripe, scheme, e.Columns)}
 		r.stripes[e.Stripe] = f
 	}
 	if f.longest() == 0 { // a journal kept after the data was freed may have been rewritten without columns
 		f.Columns = e.Columns
 	}
-	f.Seq = max(f.Seq, e.Sequence)
-	f.Journal = max(f.Journal, e.JournalSize)
-	if old := f.Places[e.Index]; old.Disk != none {
-		id := shardID{e.Stripe, e.Index}
-		if len(r.rivals[id]) == 0 {
-			r.rivals[id] = []place{old}
-		}
-		r.rivals[id] = append(r.rivals[id], at)
+	f.claims = append(f.claims, claim{at, e.Sequence, e.JournalSize, e.Index, e.Copied})
+	if !e.Copied {
+		r.last[at.Disk] = max(r.last[at.Disk], e.Sequence)
 	}
-	f.Places[e.Index] = at
 	return nil
 }
 
-// choose decides between shards that were found more than once, because a disk was late or a
-// move was cut short: the first that reads well is taken.
+// choose gives each stripe its shards. One that was found more than once, because a disk was
+// late, a batch was tried again or a move was cut short, is taken from where it reads well,
+// and not from a batch that was given up while there is another. Shards that may have been on
+// their way when the power went off are read before they are believed: copies, which no
+// journal vouches for, and the last batch of each disk.
 func (r *recovery) choose(ctx context.Context) error {
-	for id, list := range r.rivals {
-		f := r.stripes[id.stripe]
-		for _, at := range list {
-			f.Places[id.index] = at
-			if r.sound(ctx, f.stripe, int(id.index)) {
-				break
-			}
-		}
+	r.aborted = r.abandoned()
+	for _, id := range slices.Sorted(maps.Keys(r.stripes)) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		f := r.stripes[id]
+		slices.SortStableFunc(f.claims, func(a, b claim) int {
+			return cmp.Or(btoi(r.aborted[a.seq])-btoi(r.aborted[b.seq]), cmp.Compare(b.seq, a.seq),
+				btoi(a.copied)-btoi(b.copied), cmp.Compare(b.journal, a.journal))
+		})
+		f.Seq, f.Journal = f.claims[0].seq, 0
+		for _, c := range f.claims {
+			if c.seq == f.Seq {
+				f.Journal = max(f.Journal, c.journal)
+			}
+		}
+		for i := range f.Places {
+			r.chooseShard(ctx, f, i, false)
+		}
+		if !r.decodable(id) { // two of its shards on one disk are better than none
+			for i := range f.Places {
+				if f.Places[i].Disk == none {
+					r.chooseShard(ctx, f, i, true)
+				}
+			}
+		}
+		f.claims = nil
 	}
 	return nil
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// chooseShard chooses shard i, from a disk that holds another of the stripe only when it is
+// crowded: repairs that were cut short leave copies that no rule binds any more.
+func (r *recovery) chooseShard(ctx context.Context, f *found, i int, crowded bool) {
+	var list []claim
+	taken := f.row()
+	for _, c := range f.claims {
+		if int(c.index) == i && (crowded || !slices.Contains(taken, c.at.Disk)) {
+			list = append(list, c)
+		}
+	}
+	if len(list) == 1 && !list[0].copied && list[0].seq != r.last[list[0].at.Disk] {
+		f.Places[i] = list[0].at
+		return
+	}
+	for _, good := range []func(context.Context, *stripe, int) bool{r.sound, r.emptied} {
+		for _, c := range list {
+			if f.Places[i] = c.at; good(ctx, f.stripe, i) {
+				return
+			}
+		}
+	}
+	f.Places[i] = place{Disk: none}
+}
+
+// emptied tells whether a shard's data was freed and its journal is there.
+func (r *recovery) emptied(ctx context.Context, s *stripe, i int) bool {
+	at := s.Places[i]
+	if _, j, err := r.disks[at.Disk].ReadJournal(ctx, at.Address); err != nil || len(j) == 0 {
+		return false
+	}
+	p := make([]byte, s.size(i))
+	err := r.disks[at.Disk].ReadRaw(ctx, s.ref(i), 0, p)
+	return err == nil && !slices.ContainsFunc(p, func(b byte) bool { return b != 0 })
 }
 
 // sound tells whether a shard can be read and verifies.
@@ -242,6 +307,7 @@ func (r *recovery) replace(ctx context.Context, dir string, rep *RecoverReport) 
 	if err != nil {
 		return err
 	}
+	cat.around = r.around
 	if err = r.replay(ctx, cat, rep); err == nil {
 		rep.Buckets, rep.Objects, _, err = cat.totals(ctx)
 	}
@@ -323,6 +389,18 @@ func (r *recovery) replay(ctx context.Context, cat *catalog, rep *RecoverReport)
 	})
 }
 
+// abandoned tells which batches were given up: those between a batch and the newest that was
+// committed before it.
+func (r *recovery) abandoned() map[uint64]bool {
+	aborted := map[uint64]bool{}
+	later := ^uint64(0) // the oldest "newest committed" that any later batch names
+	for _, seq := range slices.Backward(slices.Sorted(maps.Keys(r.journals))) {
+		aborted[seq] = later < seq
+		later = min(later, r.before[seq])
+	}
+	return aborted
+}
+
 // load puts what a checkpoint holds into an empty catalog.
 func (r *recovery) load(ctx context.Context, t *tx, base checkpointed) error {
 	if base.Layout == nil {
@@ -372,11 +450,9 @@ func (r *recovery) view() *Cluster {
 }
 
 // history is the newest checkpoint that counts and can be read, and the batches above it, in
-// order of sequence, without those that were given up: between a batch and the newest that was
-// committed before it. Without a checkpoint it is all batches.
+// order of sequence, without those that were given up. Without a checkpoint it is all batches.
 func (r *recovery) history(ctx context.Context, rep *RecoverReport) (base checkpointed, list []batch, err error) {
 	numbers := slices.Sorted(maps.Keys(r.journals))
-	later := ^uint64(0) // the oldest "newest committed" that any later batch names
 	var uncertain []string
 	defer func() {
 		slices.Reverse(list)
@@ -387,9 +463,7 @@ func (r *recovery) history(ctx context.Context, rep *RecoverReport) (base checkp
 		if seq <= base.Batch {
 			break
 		}
-		aborted := later < seq
-		later = min(later, r.before[seq])
-		if aborted {
+		if r.aborted[seq] {
 			continue
 		}
 		b, err := r.read(ctx, seq)
@@ -506,7 +580,7 @@ func (r *recovery) invent(rec record, k int) {
 			} else {
 				columns = spread(n, k, e.Shard)
 			}
-			r.stripes[id] = &found{newStripe(id, r.cfg.Scheme, columns)}
+			r.stripes[id] = &found{stripe: newStripe(id, r.cfg.Scheme, columns)}
 		})
 	}
 }

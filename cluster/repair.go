@@ -175,12 +175,12 @@ func (c *Cluster) patients(ctx context.Context) ([]sickness, error) {
 	}
 	var list []sickness
 	err = c.catalog.stripes(ctx, func(s *stripe, freed bool) error {
-		if s.Refs == 0 && !freed || freed && !c.needed(s) {
-			return nil // about to be freed
+		if s.Refs == 0 && !c.needed(s) {
+			return nil // about to be freed, or its journal is not needed any more
 		}
 		p := sickness{id: s.ID}
 		for i, at := range s.Places {
-			if freed && !s.carries(i) || !s.stored(i) {
+			if !s.needs(i, freed) {
 				continue
 			}
 			if at.Disk == none || !c.readable(at.Disk) || missing[damage{s.ID, i}] || slices.Contains(bad[s.ID], i) {
@@ -258,12 +258,12 @@ func (c *Cluster) inventory(ctx context.Context) (map[damage]bool, error) {
 // deletes may have come since the list was made.
 func (r *repair) stripe(ctx context.Context, s sickness) error {
 	st, freed, err := r.c.catalog.standing(ctx, s.id)
-	if err != nil || st == nil || !freed && st.Refs == 0 || freed && !r.c.needed(st) {
+	if err != nil || st == nil || st.Refs == 0 && !r.c.needed(st) {
 		return err
 	}
 	p := patient{stripe: st, freed: freed}
 	for _, i := range s.bad {
-		if st.stored(i) && (!freed || st.carries(i)) {
+		if st.needs(i, freed) {
 			p.bad = append(p.bad, i)
 		}
 	}
@@ -278,6 +278,8 @@ func (r *repair) stripe(ctx context.Context, s sickness) error {
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case errors.Is(err, ErrDataLost) && !freed && st.Refs == 0:
+		return nil // its data is being freed; the journal's turn comes when that is done
 	case errors.Is(err, ErrDataLost):
 		r.mu.Lock()
 		r.lost[p.ID] = true
@@ -431,19 +433,21 @@ func (r *repair) cost(s *stripe, i int, read [][]byte) float64 {
 // place appends the shards that were made anew to disks.
 func (r *repair) place(ctx context.Context, p patient, b *buffer) error {
 	var journal []byte
+	var before uint64
 	for _, i := range p.bad {
 		s := disks.Shard{Header: r.c.header(p.stripe, i), Data: b.shards[i]}
+		s.Copied = true
 		if p.freed { // its data is gone; a shard without columns keeps the journal
 			s.Data, s.Columns = nil, make([]uint32, len(p.Columns))
 		}
 		if p.carries(i) && r.c.needed(p.stripe) {
 			var err error
 			if journal == nil {
-				if journal, err = r.c.journal(ctx, p.stripe, p.bad); err != nil {
+				if journal, before, err = r.c.journal(ctx, p.stripe, p.bad); err != nil {
 					return err
 				}
 			}
-			s.Journal = journal
+			s.Journal, s.Committed = journal, before
 		}
 		to, err := r.append(ctx, p, i, s)
 		if err != nil {
@@ -484,8 +488,9 @@ func (r *repair) append(ctx context.Context, p patient, i int, s disks.Shard) (p
 	return place{}, fmt.Errorf("no disk%s can take shard %d (%s)", rule, i, r.c.why())
 }
 
-// journal returns the journal of a stripe from any of its copies but those of bad shards.
-func (c *Cluster) journal(ctx context.Context, s *stripe, bad []int) ([]byte, error) {
+// journal returns the journal of a stripe from any of its copies but those of bad shards, and
+// the newest batch that was committed before: recovery tells by that which were given up.
+func (c *Cluster) journal(ctx context.Context, s *stripe, bad []int) ([]byte, uint64, error) {
 	for i, p := range s.Places {
 		if slices.Contains(bad, i) || !s.carries(i) || p.Disk == none {
 			continue
@@ -494,11 +499,11 @@ func (c *Cluster) journal(ctx context.Context, s *stripe, bad []int) ([]byte, er
 		if d == nil {
 			continue
 		}
-		if _, j, err := d.ReadJournal(ctx, p.Address); err == nil {
-			return j, nil
+		if h, j, err := d.ReadJournal(ctx, p.Address); err == nil {
+			return j, h.Committed, nil
 		}
 	}
-	return nil, fmt.Errorf("stripe %x: no copy of its journal can be read", s.ID)
+	return nil, 0, fmt.Errorf("stripe %x: no copy of its journal can be read", s.ID)
 }
 
 // targets returns the disks that may take shard i: the table's first, then others. The first
@@ -506,11 +511,7 @@ func (c *Cluster) journal(ctx context.Context, s *stripe, bad []int) ([]byte, er
 // in any case.
 func (c *Cluster) targets(s *stripe, i int, anywhere bool) (list []placement.DiskID, within int) {
 	row := s.row()
-	for j, d := range row { // a disk that is away does not count against the rule: its shard will move too
-		if j == i || d != none && !c.readable(d) {
-			row[j] = none
-		}
-	}
+	row[i] = none // disks that are away count: they may come back
 	down := func(d placement.DiskID) bool { return !c.usable(d) }
 	list = c.config.Map.Candidates(c.config.Rule, row, down)
 	want := c.table.Disks(c.table.PG(s.ID))[i]

@@ -220,9 +220,10 @@ func (s *scrubber) disks(ctx context.Context) error {
 	defer cancel(nil)
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, scrubDisks)
-	for id, d := range there {
+	for _, id := range slices.Sorted(maps.Keys(there)) {
+		d := there[id]
+		slots <- struct{}{}
 		wg.Go(func() {
-			slots <- struct{}{}
 			defer func() { <-slots }()
 			if err := s.disk(ctx, id, d); err != nil {
 				cancel(fmt.Errorf("disk %s: %w", s.c.name(id), err))

@@ -71,6 +71,15 @@ func (s *stripe) carries(i int) bool {
 // stored tells whether shard i should be on a disk: an empty column is a known zero.
 func (s *stripe) stored(i int) bool { return s.size(i) > 0 || s.carries(i) }
 
+// needs tells whether shard i must be kept whole: of a stripe that no object uses only the
+// journal, if it carries one.
+func (s *stripe) needs(i int, freed bool) bool {
+	if freed || s.Refs == 0 {
+		return s.carries(i)
+	}
+	return s.stored(i)
+}
+
 // missing counts the shards that should be on a disk and have no place.
 func (s *stripe) missing() int {
 	n := 0

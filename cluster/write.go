@@ -15,6 +15,9 @@ import (
 // errLate is what a disk that missed its deadline is marked with.
 var errLate = errors.New("later than its deadline")
 
+// errBroken is what became of shards whose segment broke before it was synced.
+var errBroken = errors.New("the segment broke before it was synced")
+
 // A load is what one disk has to do in a round of writing: shards to append, then perhaps
 // a sync.
 type load struct {
@@ -247,7 +250,7 @@ func (c *Cluster) do(ctx context.Context, l *load, shards []disks.Shard) ([]disk
 	}
 	for _, a := range places {
 		if disks.Doubtful(d, a) { // another's sync failed in between
-			return nil, fmt.Errorf("segment %d failed before it was synced", a.Segment)
+			return nil, errBroken
 		}
 	}
 	return places, nil
