@@ -3,6 +3,8 @@ GO       ?= go
 FUZZTIME ?= 30s
 SEED     ?= 1
 STEPS    ?= 2000
+SEEDS    ?= 1
+N        ?= 200
 TOOLS    := $(GO) tool -modfile=tools/go.mod
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
 
@@ -30,11 +32,17 @@ fuzz: ## each fuzz target for FUZZTIME (30s)
 			$(GO) test $$pkg -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x; \
 		done; done
 
-sim: ## a long crash simulation: make sim SEED=7 STEPS=5000
-	WATTLE_SIM_SEED=$(SEED) WATTLE_SIM_STEPS=$(STEPS) $(GO) test ./cluster -run '^TestSimulation$$' -count=1 -v
+sim: ## simulate from a seed: make sim SEED=7 STEPS=5000 SEEDS=10 WILD=1
+	$(GO) test ./cluster -run "^TestSimulation$$" -count=1 -v -args -sim.seed $(SEED) -sim.steps $(STEPS) -sim.seeds $(SEEDS) $(if $(WILD),-sim.wild)
 
 e2e: ## real S3 clients against wattle serve, sound, degraded and killed
 	scripts/e2e.sh
+
+crash: ## kill the command at random moments: make crash N=2000
+	$(GO) test ./cmd/wattle -run "^(TestCrash|TestFullFileSystem)$$" -count=1 -v -timeout 0 -args -crash.n $(N) -crash.seed $(SEED)
+
+mutants: ## see that the simulation finds every planted bug
+	$(GO) test ./cluster -run "^TestMutants$$" -count=1 -v -args -sim.mutants
 
 bench: ## Go benchmarks of all packages
 	$(GO) test ./... -run '^$$' -bench . -benchtime 1s

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/wattle-storage/wattle/disks"
@@ -121,7 +122,9 @@ func TestRangeTouchesItsShards(t *testing.T) {
 
 // TestHungDisk: a disk that hangs holds nobody up for ever; puts go elsewhere and gets do
 // without.
-func TestHungDisk(t *testing.T) {
+func TestHungDisk(t *testing.T) { synctest.Test(t, testHungDisk) } // so that only that disk is late
+
+func testHungDisk(t *testing.T) {
 	c, m := newMemCluster(t, InitOptions{Map: DefaultMap(3, 2, 1, 3, 1e12), Scheme: scheme(t, "rs:4+5")}, 30*time.Millisecond)
 	small, large := randomBytes(4000, 1), randomBytes(900_000, 2)
 	put(t, c, "small", small)

@@ -1,0 +1,347 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+var (
+	crashes   = flag.Int("crash.n", 12, "processes that TestCrash kills")
+	crashSeed = flag.Uint64("crash.seed", 1, "what TestCrash does")
+	crashTime = flag.Duration("crash.time", 0, "stop TestCrash after this long; 0 for never")
+)
+
+// A crashTest runs the command in processes of their own, kills some of them at a random
+// moment, and holds what is read afterwards against what was acknowledged.
+type crashTest struct {
+	t    *testing.T
+	rng  *rand.Rand
+	dir  string                   // of the cluster
+	tmp  string                   // for files
+	may  map[string][]sum         // by key: what may be there; the zero sum is nothing
+	took map[string]time.Duration // by kind of command: how long it takes
+
+	runs, kills, acked int
+	killed             map[string]int
+}
+
+type sum [sha256.Size]byte
+
+// memoryDir is a directory in memory where that is had: a killed process loses nothing that
+// the kernel has, so that there is no need to wait for a disk.
+func memoryDir(t *testing.T) string {
+	if _, err := os.Stat("/dev/shm"); err != nil {
+		return t.TempDir()
+	}
+	dir, err := os.MkdirTemp("/dev/shm", "wattle-crash-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+func newCrashTest(t *testing.T, dir, tmp string) *crashTest {
+	c := &crashTest{t: t, rng: rand.New(rand.NewPCG(*crashSeed, 0)), dir: filepath.Join(dir, "c"), tmp: tmp,
+		may: map[string][]sum{}, took: map[string]time.Duration{}, killed: map[string]int{}}
+	c.must("init", "--sites", "3", "--racks", "1", "--hosts", "1", "--disks", "2", "--scheme", "rs:2+2", "--capacity", "1GB")
+	c.must("mb", "bucket")
+	return c
+}
+
+// run runs a command to its end.
+func (c *crashTest) run(args ...string) (code int, said string) {
+	c.runs++
+	start := time.Now()
+	cmd := exec.Command("wattle", append([]string{"--dir", c.dir}, args...)...)
+	out, err := cmd.CombinedOutput()
+	c.took[args[0]] = (3*c.took[args[0]] + time.Since(start)) / 4
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		c.t.Fatalf("wattle %v: %v", args, err)
+	}
+	return cmd.ProcessState.ExitCode(), string(out)
+}
+
+func (c *crashTest) must(args ...string) {
+	c.t.Helper()
+	if code, said := c.run(args...); code != 0 && code != 5 {
+		c.t.Fatalf("wattle %s: exit code %d\n%s", strings.Join(args, " "), code, said)
+	}
+}
+
+// kill runs a command and kills it within the time that it takes. It tells whether the command
+// had ended well before that, and whether it was refused.
+func (c *crashTest) kill(args ...string) (done, refused bool) {
+	c.t.Helper()
+	c.runs++
+	most := c.took[args[0]]
+	if most == 0 {
+		most = 50 * time.Millisecond
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(c.rng.Int64N(int64(most)*5/4)))
+	defer cancel()
+	var out bytes.Buffer
+	cmd := exec.CommandContext(ctx, "wattle", append([]string{"--dir", c.dir}, args...)...)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	start := time.Now()
+	err := cmd.Run()
+	if cmd.ProcessState == nil { // killed before it began
+		return false, false
+	}
+	switch code := cmd.ProcessState.ExitCode(); {
+	case code == -1:
+		c.kills++
+		c.killed[args[0]]++
+		return false, false
+	case err == nil || code == 5:
+		c.took[args[0]] = (3*c.took[args[0]] + time.Since(start)) / 4
+		c.acked++
+		return true, false
+	case code == 4:
+		return false, true
+	default:
+		c.t.Fatalf("wattle %s: exit code %d\n%s", strings.Join(args, " "), code, &out)
+		return false, false
+	}
+}
+
+// change records what a change of a key may have left.
+func (c *crashTest) change(key string, d sum, done bool) {
+	if done {
+		c.may[key] = []sum{d}
+		return
+	}
+	if len(c.may[key]) == 0 {
+		c.may[key] = []sum{{}}
+	}
+	c.may[key] = append(c.may[key], d)
+}
+
+func (c *crashTest) key() string { return fmt.Sprintf("f%02d", c.rng.IntN(20)) }
+
+// put stores a tree of some files, or one file of many stripes.
+func (c *crashTest) put() {
+	dir := filepath.Join(c.tmp, "put")
+	os.RemoveAll(dir)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		c.t.Fatal(err)
+	}
+	files := map[string]sum{}
+	most, n := 20_000, 1+c.rng.IntN(6)
+	if c.rng.IntN(4) == 0 {
+		most, n = 3_000_000, 1
+	}
+	for range n {
+		p := make([]byte, c.rng.IntN(most))
+		rand.NewChaCha8([32]byte{byte(c.rng.Uint64()), byte(c.rng.Uint64()), byte(c.rng.Uint64()), byte(c.rng.Uint64())}).Read(p)
+		key := c.key()
+		files[key] = sha256.Sum256(p)
+		if err := os.WriteFile(filepath.Join(dir, key), p, 0o600); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	done, _ := c.kill("put", "-r", dir, "bucket/p")
+	for key, d := range files {
+		c.change(key, d, done)
+	}
+}
+
+func (c *crashTest) remove() {
+	key := c.key()
+	done, missing := c.kill("rm", "bucket/p/"+key)
+	if !missing {
+		c.change(key, sum{}, done)
+	} else if len(c.may[key]) > 0 && !slices.Contains(c.may[key], sum{}) {
+		c.t.Fatalf("%s is gone", key)
+	}
+}
+
+// copy copies a key of which is known what it holds.
+func (c *crashTest) copy() {
+	from, to := c.key(), c.key()
+	if len(c.may[from]) != 1 || c.may[from][0] == (sum{}) {
+		return
+	}
+	done, missing := c.kill("cp", "bucket/p/"+from, "bucket/p/"+to)
+	if missing {
+		c.t.Fatalf("%s is gone", from)
+	}
+	c.change(to, c.may[from][0], done)
+}
+
+// repair kills a repair with a disk out of service, and a scrub that checks it once it is back.
+func (c *crashTest) repair() {
+	disk := fmt.Sprintf("site%d/rack1/host1/disk%d", 1+c.rng.IntN(3), 1+c.rng.IntN(2))
+	c.must("fail", disk)
+	if c.rng.IntN(2) == 0 {
+		c.put()
+	}
+	c.kill("repair")
+	c.check()
+	c.must("restore", disk)
+	c.kill("repair")
+	c.must("repair")
+}
+
+// recover kills a recovery, and then lets one come to its end.
+func (c *crashTest) recover() {
+	if c.rng.IntN(2) == 0 {
+		for _, suffix := range []string{"", "-wal", "-shm"} {
+			os.Remove(filepath.Join(c.dir, "catalog.db"+suffix))
+		}
+	}
+	for range 1 + c.rng.IntN(2) {
+		c.kill("recover")
+	}
+	c.must("recover")
+}
+
+// check reads all and compares.
+func (c *crashTest) check() {
+	out := filepath.Join(c.tmp, "get")
+	os.RemoveAll(out)
+	if code, said := c.run("get", "-r", "bucket/p", out); code != 0 && code != 5 && !(code == 4 && len(c.may) == 0 || code == 4 && c.allMayBeGone()) {
+		c.t.Fatalf("get: exit code %d\n%s", code, said)
+	}
+	seen := map[string]sum{}
+	files, _ := os.ReadDir(out)
+	for _, f := range files {
+		p, err := os.ReadFile(filepath.Join(out, f.Name()))
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		seen[f.Name()] = sha256.Sum256(p)
+	}
+	for key, may := range c.may {
+		if !slices.Contains(may, seen[key]) {
+			c.t.Fatalf("%s is none of the %d things that it may be; there: %v; seed %d, after %d kills", key, len(may), seen[key] != sum{}, *crashSeed, c.kills)
+		}
+		c.may[key] = []sum{seen[key]}
+	}
+	for key := range seen {
+		if c.may[key] == nil {
+			c.t.Fatalf("%s is there, and was never put", key)
+		}
+	}
+}
+
+func (c *crashTest) allMayBeGone() bool {
+	for _, may := range c.may {
+		if !slices.Contains(may, sum{}) {
+			return false
+		}
+	}
+	return true
+}
+
+// TestCrash kills the command with SIGKILL at random moments of puts, deletes, copies, repairs,
+// scrubs, compactions and recoveries, and compares what is there by digest. A recovery may bring
+// back, whole, the last change of a process that was killed; it is asked for only after others
+// came to their end.
+func TestCrash(t *testing.T) {
+	c := newCrashTest(t, memoryDir(t), t.TempDir())
+	start := time.Now()
+	for i := 0; c.kills < *crashes && (*crashTime == 0 || time.Since(start) < *crashTime); i++ {
+		switch c.rng.IntN(20) {
+		case 0:
+			c.repair()
+		case 1:
+			c.kill("scrub", "--parity")
+		case 2:
+			c.kill("compact")
+		case 3:
+			c.check()
+			c.must("put", os.Args[0], "bucket/last") // so that nothing before it is uncertain
+			c.must("rm", "bucket/last")
+			c.recover()
+		case 4, 5, 6:
+			c.remove()
+		case 7, 8:
+			c.copy()
+		case 9:
+			c.kill("get", "-r", "bucket/p", filepath.Join(c.tmp, "killed"))
+		default:
+			c.put()
+		}
+		c.check()
+	}
+	c.must("repair")
+	c.must("scrub", "--parity")
+	c.check()
+	t.Logf("%d processes, %d killed %v, %d changes acknowledged, %d keys whole, in %v", c.runs, c.kills, c.killed, c.acked, len(c.may), time.Since(start).Round(time.Second))
+}
+
+// TestFullFileSystem fills the file system that all disks share, remounts it for reading
+// only, and finds all that was acknowledged, each time. It needs to be allowed to mount.
+func TestFullFileSystem(t *testing.T) {
+	dir := t.TempDir()
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=24m", "none", dir).CombinedOutput(); err != nil {
+		t.Skipf("mount: %v, %s", err, out)
+	}
+	t.Cleanup(func() { exec.Command("umount", dir).Run() })
+	ballast := filepath.Join(dir, "ballast") // what an operator gives up when all is full
+	if err := os.WriteFile(ballast, make([]byte, 2<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := newCrashTest(t, dir, t.TempDir())
+	refused := 0
+	file := filepath.Join(c.tmp, "file")
+	for i := 0; i < 200 && refused < 5; i++ {
+		p := make([]byte, c.rng.IntN(400_000))
+		rand.NewChaCha8([32]byte{byte(i), byte(i >> 8)}).Read(p)
+		if err := os.WriteFile(file, p, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		key := fmt.Sprintf("f%02d", i%60)
+		code, said := c.run("put", file, "bucket/p/"+key)
+		if code != 0 {
+			refused++
+			if !strings.Contains(said, "space") && !strings.Contains(said, "full") {
+				t.Errorf("a put on a full file system: exit code %d\n%s", code, said)
+			}
+		}
+		c.change(key, sha256.Sum256(p), code == 0)
+	}
+	if refused == 0 {
+		t.Fatal("the file system did not fill")
+	}
+	c.check()
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 60 {
+		key := fmt.Sprintf("f%02d", i)
+		if c.may[key] != nil && c.may[key][0] != (sum{}) && i%2 == 0 {
+			c.must("rm", "bucket/p/"+key)
+			c.change(key, sum{}, true)
+		}
+	}
+	c.check()
+	if out, err := exec.Command("mount", "-o", "remount,ro", dir).CombinedOutput(); err != nil {
+		t.Skipf("remount: %v, %s", err, out)
+	}
+	c.check()
+	if code, said := c.run("put", file, "bucket/p/f00"); code == 0 || !strings.Contains(said, "read-only") {
+		t.Errorf("a put on a read-only file system: exit code %d\n%s", code, said)
+	}
+	if out, err := exec.Command("mount", "-o", "remount,rw", dir).CombinedOutput(); err != nil {
+		t.Fatalf("remount: %v, %s", err, out)
+	}
+	c.must("compact")
+	c.must("repair")
+	c.check()
+	t.Logf("%d refused, %d processes", refused, c.runs)
+}
