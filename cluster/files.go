@@ -264,7 +264,6 @@ func (c *Cluster) replace(names []string) error {
 		c.disks[id] = disk
 		delete(c.absent, id)
 		c.mu.Unlock()
-		c.tellBook()
 		c.notify("disk %s: its directory was gone; made anew, empty", d.path())
 	}
 	return nil

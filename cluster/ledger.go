@@ -249,31 +249,24 @@ func (c *Cluster) loadLedger(now time.Time) (*energy.Ledger, error) {
 	return l, nil
 }
 
-// drivesOf tells a ledger what the drives are now. Those that left the map are off.
-func (c *Cluster) drivesOf(l *energy.Ledger, now time.Time) {
+// drivesOf tells a ledger what the drives are now, and whether that was news to it. Those that
+// left the map are off.
+func (c *Cluster) drivesOf(l *energy.Ledger, now time.Time) (news bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, id := range c.diskIDs() {
 		d := c.byID[id]
 		_, off := c.absent[id]
-		l.Set(now, int32(id), energy.Place{Site: d.site, Name: d.path(), Profile: d.Profile, Capacity: d.Capacity, Off: off})
+		news = l.Set(now, int32(id), energy.Place{Site: d.site, Name: d.path(), Profile: d.Profile, Capacity: d.Capacity, Off: off}) || news
 	}
 	for id, d := range l.Drives {
 		if _, ok := c.byID[placement.DiskID(id)]; !ok && !d.Off {
 			p := d.Place
 			p.Off = true
-			l.Set(now, id, p)
+			news = l.Set(now, id, p) || news
 		}
 	}
-}
-
-// tellBook tells the book of a writer that drives or their state have changed.
-func (c *Cluster) tellBook() {
-	c.book.mu.Lock()
-	defer c.book.mu.Unlock()
-	if c.book.l != nil {
-		c.drivesOf(c.book.l, c.clock())
-	}
+	return news
 }
 
 // raw is what bytes of objects take under the cluster's scheme.
@@ -329,8 +322,11 @@ func (c *Cluster) openBook(ctx context.Context, begin func(*tx) error) error {
 	return err
 }
 
-// upkeep charges what nobody was charged for; k.mu is held.
+// upkeep looks at the drives, and charges what nobody was charged for; k.mu is held.
 func (k *book) upkeep(c *Cluster, now time.Time) {
+	if c.drivesOf(k.l, now) {
+		k.worked = true
+	}
 	for _, id := range c.diskIDs() {
 		d := c.disk(id)
 		if d == nil {

@@ -192,14 +192,16 @@ func NewLedger(now time.Time) *Ledger {
 	return &Ledger{Since: now, At: now, Settled: now, Settings: Settings{Gap: DefaultGap}, Drives: map[int32]*DriveAccount{}, Buckets: map[string]*BucketAccount{}}
 }
 
-// Set says what drive id is from now on. Until now it was what it was.
-func (l *Ledger) Set(now time.Time, id int32, p Place) {
+// Set says what drive id is from now on, and tells whether that is a change. Until now it was
+// what it was.
+func (l *Ledger) Set(now time.Time, id int32, p Place) bool {
 	d := l.drive(now, id)
 	if d.Place == p {
-		return
+		return false
 	}
 	l.advance(d, now)
 	d.Place = p
+	return true
 }
 
 func (l *Ledger) drive(now time.Time, id int32) *DriveAccount {
