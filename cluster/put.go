@@ -21,13 +21,22 @@ func checkKey(key string) error {
 	case key == "":
 		return &NameError{"key", key, "it is empty; name the object, as in bucket/key"}
 	case len(key) > MaxKey:
-		return &NameError{"key", key[:32] + "…", fmt.Sprintf("it has %d bytes, and at most %d are allowed", len(key), MaxKey)}
+		return &NameError{"key", short(key), fmt.Sprintf("it has %d bytes, and at most %d are allowed", len(key), MaxKey)}
 	case !utf8.ValidString(key):
 		return &NameError{"key", key, "it is not valid UTF-8"}
 	case strings.ContainsRune(key, 0):
 		return &NameError{"key", key, "it holds a zero byte"}
 	}
 	return nil
+}
+
+// short cuts what an error shows of a name.
+func short(name string) string {
+	const most = 48
+	if len(name) <= most {
+		return name
+	}
+	return name[:most] + "…"
 }
 
 // checkBucket tells what is wrong with a bucket name, if anything. The rules are those of
@@ -63,11 +72,11 @@ func ParseAddress(s string) (bucket, key string, err error) {
 	}
 	bucket, key, _ = strings.Cut(rest, "/")
 	if err := checkBucket(bucket); err != nil {
-		return "", "", fmt.Errorf("address %q: %w", s, err)
+		return "", "", fmt.Errorf("address %q: %w", short(s), err)
 	}
 	if key != "" {
 		if err := checkKey(key); err != nil {
-			return "", "", fmt.Errorf("address %q: %w", s, err)
+			return "", "", fmt.Errorf("address %q: %w", short(s), err)
 		}
 	}
 	return bucket, key, nil
