@@ -12,6 +12,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 	"github.com/goccy/go-yaml"
+	"github.com/xrash/smetrics"
 )
 
 // A topology is the file that people write:
@@ -125,9 +126,25 @@ func decodeTopology(text []byte) (_ *topology, err error) {
 		return nil, fmt.Errorf("%w: the topology file is empty; want sites: [{name, racks: [{name, hosts: [{name, disks: [{count, profile, capacity}]}]}]}]", ErrMap)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s", ErrMap, yaml.FormatError(err, false, true))
+		return nil, fmt.Errorf("%w: %s%s", ErrMap, yaml.FormatError(err, false, true), nearField(err))
 	}
 	return &t, nil
+}
+
+var topologyFields = []string{"sites", "racks", "hosts", "disks", "name", "count", "id", "profile", "capacity", "out", "levels", "tree", "children"}
+
+// nearField names the field that an unknown one was likely meant to be.
+func nearField(err error) string {
+	var unknown *yaml.UnknownFieldError
+	if !errors.As(err, &unknown) || unknown.Token == nil {
+		return ""
+	}
+	distance := func(field string) int { return smetrics.WagnerFischer(unknown.Token.Value, field, 1, 1, 1) }
+	near := slices.MinFunc(topologyFields, func(a, b string) int { return distance(a) - distance(b) })
+	if distance(near) > 2 {
+		return fmt.Sprintf("\nthe fields are %s", strings.Join(topologyFields, ", "))
+	}
+	return fmt.Sprintf("\ndid you mean %q?", near)
 }
 
 func (t *topology) build() (*Map, error) {
