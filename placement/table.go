@@ -152,7 +152,7 @@ func (t *Tree) solver(n int, l Limits, o Options) (*solver, error) {
 		return nil, err
 	}
 	f.fill(s.fit, s.pgs)
-	s.limits, s.even = b.prune(n), b.even(t, f, s.pgs).prune(n)
+	s.limits, s.even = b.prune(n), b.even(t, f, s.pgs).below(n)
 	s.rng = rand.New(rand.NewPCG(o.Seed, uint64(s.pgs)))
 	return s, nil
 }

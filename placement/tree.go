@@ -260,6 +260,18 @@ func (b limits) prune(n int) limits {
 	return p
 }
 
+// below leaves out the levels whose domains all may have n. What a level above would make
+// needless stays: rows of an old table may have more than that allows.
+func (b limits) below(n int) limits {
+	var p limits
+	for i, most := range b.most {
+		if slices.ContainsFunc(most, func(k int32) bool { return k < int32(n) }) {
+			p.level, p.domain, p.most = append(p.level, b.level[i]), append(p.domain, b.domain[i]), append(p.most, most)
+		}
+	}
+	return p
+}
+
 // fits tells whether row may have disk y in place of the one at i.
 func (b *limits) fits(row []int32, i int, y int32) bool {
 	x := row[i]
