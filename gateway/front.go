@@ -19,13 +19,14 @@ import (
 // front is the back end that the protocol's front end calls.
 type front struct {
 	backend.BackendUnsupported
-	store  Store
-	ctx    context.Context // of the server: a request's own ends with its handler, before a body is sent
-	cancel context.CancelFunc
-	log    *slog.Logger
-	opaque bool
-	stall  time.Duration
-	root   string
+	store   Store
+	ctx     context.Context // of the server: a request's own ends with its handler, before a body is sent
+	cancel  context.CancelFunc
+	log     *slog.Logger
+	metrics *metrics
+	opaque  bool
+	stall   time.Duration
+	root    string
 }
 
 func (f *front) String() string { return "wattle" }

@@ -84,7 +84,9 @@ type Options struct {
 	Connections, Requests int
 	// Stall is how long a client may send or take nothing; 0 means 60 s.
 	Stall time.Duration
-	Log   *slog.Logger // nil: none
+	// MetricsToken, when set, opens /metrics to whoever bears it; else it is for this machine.
+	MetricsToken string
+	Log          *slog.Logger // nil: none
 }
 
 // Credentials are an access key and its secret.
@@ -97,9 +99,10 @@ var ErrInsecure = errors.New("plain HTTP on an address that others can reach")
 // A Server serves one store. A process can have one, since the front end has state that is
 // global.
 type Server struct {
-	o     Options
-	api   *s3api.S3ApiServer
-	front *front
+	o       Options
+	api     *s3api.S3ApiServer
+	front   *front
+	metrics *metrics
 
 	listening chan struct{}
 	inFlight  atomic.Int64
@@ -117,10 +120,13 @@ func New(s Store, o Options) (*Server, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	f := &front{store: s, ctx: ctx, cancel: cancel, log: o.Log, opaque: o.OpaqueETags, stall: o.Stall, root: o.Root.Access}
 	srv := &Server{o: o, front: f, listening: make(chan struct{}), forms: make(chan struct{}, formBuffers)}
+	f.metrics = newMetrics(srv, s)
+	srv.metrics = f.metrics
 	options := []s3api.Option{
 		s3api.WithQuiet(), s3api.WithKeepAlive(), s3api.WithConcurrencyLimiter(o.Connections, o.Requests), s3api.WithMpMaxParts(maxParts),
 		s3api.WithOnListen(func() { close(srv.listening) }),
-		s3api.WithRoute(http.MethodGet, healthPath, srv.health), s3api.WithRoute(http.MethodGet, readyPath, srv.ready),
+		s3api.WithRoute(http.MethodGet, healthPath, unsigned(srv.health)), s3api.WithRoute(http.MethodGet, readyPath, unsigned(srv.ready)),
+		s3api.WithRoute(http.MethodGet, metricsPath, unsigned(f.metrics.handler(o.MetricsToken))),
 		s3api.WithMiddleware("/", srv.around),
 	}
 	if o.Domain != "" {
@@ -301,6 +307,17 @@ func (s *Server) ready(c fiber.Ctx) error {
 	return c.SendString("ok\n")
 }
 
+// unsigned makes a handler that leaves requests to a bucket of its name to S3: those are
+// signed.
+func unsigned(h fiber.Handler) fiber.Handler {
+	return func(c fiber.Ctx) error {
+		if strings.HasPrefix(c.Get("Authorization"), "AWS4-") || c.Request().URI().QueryArgs().Has("X-Amz-Signature") {
+			return c.Next()
+		}
+		return h(c)
+	}
+}
+
 // around runs around every request.
 func (s *Server) around(c fiber.Ctx) error {
 	s.inFlight.Add(1)
@@ -322,6 +339,7 @@ func (s *Server) around(c fiber.Ctx) error {
 		err = c.Next()
 		mend(c)
 	}
+	s.metrics.observe(c, time.Since(start))
 	s.o.Log.LogAttrs(s.front.ctx, slog.LevelInfo, "request", slog.String("id", utils.RequestID(c)), slog.String("method", c.Method()),
 		slog.String("path", c.Path()), slog.Int("status", c.Response().StatusCode()), slog.String("from", c.IP()),
 		slog.Duration("took", time.Since(start)), slog.Int("received", max(0, c.Request().Header.ContentLength())))

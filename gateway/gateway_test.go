@@ -744,3 +744,46 @@ func TestConnectionReuse(t *testing.T) {
 		t.Error(a.Body)
 	}
 }
+
+func TestJoulesAndMetrics(t *testing.T) {
+	b := newBucket(t)
+	put := putObject(t, b, "k", randomText(10_000, 1))
+	get := call{Path: "/" + b + "/k"}.want(t, 200, "")
+	for _, a := range []answer{put, get} {
+		var joules float64
+		if _, err := fmt.Sscan(a.Header.Get("X-Wattle-Joules"), &joules); err != nil || joules <= 0 || !strings.HasPrefix(a.Header.Get("X-Wattle-Energy"), "modelled") {
+			t.Errorf("%v", a.Header)
+		}
+	}
+	status, text := send(t, "GET", endpoint+metricsPath, "")
+	if status != 200 {
+		t.Fatalf("%d %s", status, text)
+	}
+	sum := map[string]float64{}
+	for line := range strings.Lines(text) {
+		name, value, ok := strings.Cut(strings.TrimSpace(line), " ")
+		if i := strings.LastIndex(line, "} "); i >= 0 {
+			name, value, ok = line[:strings.Index(line, "{")], strings.TrimSpace(line[i+2:]), true
+		}
+		var v float64
+		if _, err := fmt.Sscan(value, &v); ok && err == nil && !strings.HasPrefix(line, "#") {
+			sum[name] += v
+		}
+	}
+	for _, name := range []string{"wattle_drive_watts", "wattle_bucket_joules_total", "wattle_cluster_watts_per_stored_terabyte", "wattle_s3_request_duration_seconds_count", "wattle_request_joules_count", "wattle_drive_up", "wattle_report_up"} {
+		if sum[name] <= 0 {
+			t.Errorf("%s: %v", name, sum[name])
+		}
+	}
+	if d := sum["wattle_bucket_joules_total"] / sum["wattle_cluster_joules_total"]; d < 0.999999 || d > 1.000001 {
+		t.Errorf("buckets bear %v of the cluster's energy", d)
+	}
+	if sum["wattle_drive_watts"] != sum["wattle_cluster_watts"] {
+		t.Errorf("drives draw %v, the cluster %v", sum["wattle_drive_watts"], sum["wattle_cluster_watts"])
+	}
+	call{Method: "PUT", Path: "/metrics"}.want(t, 200, "") // a bucket may have that name all the same
+	putObject(t, "metrics", "k", "x")
+	if l := list(t, "metrics", ""); len(l.Contents) != 1 {
+		t.Errorf("%+v", l)
+	}
+}

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"encoding/xml"
 	"errors"
@@ -98,6 +99,7 @@ func (f *front) PutObject(ctx context.Context, in s3response.PutObjectInput) (s3
 	if err != nil {
 		return out, f.conditionFailed(err, o, about)
 	}
+	f.spent(ctx, "put", obj.Energy)
 	sum := sumsOf(obj.Checksum)
 	out = s3response.PutObjectOutput{ETag: quoted(obj.ETag), ChecksumType: checksumType(obj.Checksum), ChecksumCRC32: sum.CRC32, ChecksumCRC32C: sum.CRC32C,
 		ChecksumCRC64NVME: sum.CRC64NVME, ChecksumSHA1: sum.SHA1, ChecksumSHA256: sum.SHA256}
@@ -276,6 +278,14 @@ func (b body) WriteTo(w io.Writer) (int64, error) {
 	return n, err
 }
 
+// readFirst is how much is read before the answer begins: then it can say what it cost, and
+// what cannot be read is an error and no broken body.
+const readFirst = 64 << 10
+
+type inMemory struct{ *bytes.Reader }
+
+func (inMemory) Close() error { return nil }
+
 // GetObject reads an object, or a range or a part of it.
 func (f *front) GetObject(ctx context.Context, in *s3.GetObjectInput) (*s3.GetObjectOutput, error) {
 	bucket, key, version := str(in.Bucket), str(in.Key), str(in.VersionId)
@@ -297,14 +307,26 @@ func (f *front) GetObject(ctx context.Context, in *s3.GetObjectInput) (*s3.GetOb
 		return nil, f.fail(err, about)
 	}
 	o, out := r.Object(), &s3.GetObjectOutput{}
-	if s.length > 0 {
+	switch {
+	case s.length == 0:
+		r.Close()
+	case s.length <= readFirst:
+		p := make([]byte, s.length)
+		_, err := io.ReadFull(r, p)
+		spent := r.Energy()
+		r.Close()
+		if err != nil {
+			return nil, f.fail(err, about)
+		}
+		f.spent(ctx, "get", &spent)
+		out.Body = inMemory{bytes.NewReader(p)}
+	default:
 		out.Body = body{r, func(err error) {
+			f.metrics.spent("get", r.Energy().Joules)
 			if err != nil {
 				f.log.Warn("body broke off", "bucket", bucket, "key", key, "error", err)
 			}
 		}}
-	} else {
-		r.Close()
 	}
 	c := o.Checksum
 	if in.ChecksumMode != types.ChecksumModeEnabled || s.length != o.Size {
@@ -444,6 +466,7 @@ func (f *front) DeleteObject(ctx context.Context, in *s3.DeleteObjectInput) (*s3
 	case err != nil:
 		return nil, f.fail(err, about)
 	}
+	f.spent(ctx, "delete", gone.Energy)
 	out := &s3.DeleteObjectOutput{VersionId: ptr(version)}
 	if gone.Marker {
 		out.DeleteMarker = ptr(true)
@@ -543,6 +566,7 @@ func (f *front) CopyObject(ctx context.Context, in s3response.CopyObjectInput) (
 	if err != nil {
 		return out, f.fail(err, subject{bucket: bucket, key: key, version: from.version})
 	}
+	f.spent(ctx, "copy", obj.Energy)
 	s := sumsOf(obj.Checksum)
 	out.VersionId, out.CopySourceVersionId = f.versionOf(obj), f.answered(src, from.version)
 	out.CopyObjectResult = &s3response.CopyObjectResult{ETag: ptr(quoted(etagOf(obj))), LastModified: &obj.Modified, ChecksumType: checksumType(obj.Checksum),

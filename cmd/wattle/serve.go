@@ -62,7 +62,8 @@ func serveAction(c *cli.Context) error {
 		return err
 	}
 	o := gateway.Options{Address: c.String("listen"), Region: c.String("region"), Domain: c.String("domain"), CertFile: c.String("cert"), KeyFile: c.String("key"),
-		Insecure: c.Bool("insecure"), OpaqueETags: c.String("etag") == "opaque", Connections: c.Int("connections"), Requests: c.Int("requests"), Root: root, Log: log}
+		Insecure: c.Bool("insecure"), OpaqueETags: c.String("etag") == "opaque", Connections: c.Int("connections"), Requests: c.Int("requests"),
+		Root: root, MetricsToken: os.Getenv("WATTLE_METRICS_TOKEN"), Log: log}
 	return e.with(c.Context, false, func(cl *cluster.Cluster) error {
 		srv, err := gateway.New(cl, o)
 		if err != nil {
