@@ -27,6 +27,7 @@ type front struct {
 	opaque  bool
 	stall   time.Duration
 	root    string
+	users   *Users
 }
 
 func (f *front) String() string { return "wattle" }

@@ -72,6 +72,7 @@ type Options struct {
 	Address string // host:port; default 127.0.0.1:9000
 	Region  string // default us-east-1
 	Root    Credentials
+	Users   *Users // beside the root; nil: none
 	// Domain, when set, also takes requests for bucket.Domain.
 	Domain string
 	// CertFile and KeyFile, when set, make it HTTPS; Reload reads them again.
@@ -118,7 +119,7 @@ func New(s Store, o Options) (*Server, error) {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	f := &front{store: s, ctx: ctx, cancel: cancel, log: o.Log, opaque: o.OpaqueETags, stall: o.Stall, root: o.Root.Access}
+	f := &front{store: s, ctx: ctx, cancel: cancel, log: o.Log, opaque: o.OpaqueETags, stall: o.Stall, root: o.Root.Access, users: o.Users}
 	srv := &Server{o: o, front: f, listening: make(chan struct{}), forms: make(chan struct{}, formBuffers)}
 	f.metrics = newMetrics(srv, s)
 	srv.metrics = f.metrics

@@ -35,6 +35,7 @@ import (
 var (
 	endpoint string
 	store    *cluster.Cluster
+	users    *Users
 	root     = Credentials{"root", "rootsecret"}
 	client   = &http.Client{Transport: &http.Transport{DisableCompression: true}}
 )
@@ -67,7 +68,10 @@ func serveTests(m *testing.M) (code int, err error) {
 	}
 	address := l.Addr().String()
 	l.Close()
-	srv, err := New(store, Options{Address: address, Root: root})
+	if users, err = NewUsers(store, bytes.Repeat([]byte{7}, 32)); err != nil {
+		return 1, err
+	}
+	srv, err := New(store, Options{Address: address, Root: root, Users: users})
 	if err != nil {
 		return 1, err
 	}

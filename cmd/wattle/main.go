@@ -116,7 +116,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 			mbCommand(), rbCommand(), putCommand(), getCommand(), catCommand(), lsCommand(), rmCommand(), statCommand(), cpCommand(), duCommand(), findCommand(),
 			statusCommand(), failCommand(), restoreCommand(), corruptCommand(), repairCommand(), scrubCommand(), recoverCommand(),
 			compactCommand(), addCommand(), drainCommand(), replaceCommand(), rebalanceCommand(), placementCommand(),
-			energyCommand(), whatifCommand(), claimsCommand(), durabilityCommand(), profilesCommand(), serveCommand(), benchCommand(), completionCommand(),
+			energyCommand(), whatifCommand(), claimsCommand(), durabilityCommand(), profilesCommand(), serveCommand(), userCommand(), benchCommand(), completionCommand(),
 			importCommand(), planCommand(), reportCommand(), calibrateCommand(),
 		},
 	}

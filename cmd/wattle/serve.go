@@ -2,15 +2,13 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base32"
-	"encoding/base64"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"os/signal"
-	"strings"
+	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -39,6 +37,7 @@ func serveCommand() *cli.Command {
 			&cli.IntFlag{Name: "requests", Usage: "serve at most `N` requests at a time; more are told to slow down", Value: 1024},
 			&cli.DurationFlag{Name: "grace", Usage: "`TIME` that requests in flight have to end when the server stops", Value: 30 * time.Second},
 			&cli.DurationFlag{Name: "abort-uploads-after", Usage: "drop multipart uploads that are older than `TIME`; 0 keeps them", Value: 7 * 24 * time.Hour},
+			&cli.IntFlag{Name: "upkeep-rate", Usage: "`MB` a second that repair, scrub and compaction may read and write; 0 leaves them to the commands", Value: 50},
 			&cli.StringFlag{Name: "log", Usage: "`KIND` of request log on stderr: text, json or none", Value: "text"},
 		},
 		Action: serveAction,
@@ -65,6 +64,11 @@ func serveAction(c *cli.Context) error {
 		Insecure: c.Bool("insecure"), OpaqueETags: c.String("etag") == "opaque", Connections: c.Int("connections"), Requests: c.Int("requests"),
 		Root: root, MetricsToken: os.Getenv("WATTLE_METRICS_TOKEN"), Log: log}
 	return e.with(c.Context, false, func(cl *cluster.Cluster) error {
+		users, err := usersOf(cl, e.dir)
+		if err != nil {
+			return err
+		}
+		o.Users = users
 		srv, err := gateway.New(cl, o)
 		if err != nil {
 			return usageError{err}
@@ -78,6 +82,18 @@ func serveAction(c *cli.Context) error {
 			if made {
 				fmt.Fprintf(e.out, "access key %s\nsecret key %s\n(made for this run; set WATTLE_ROOT_USER and WATTLE_ROOT_PASSWORD to choose)\n", root.Access, root.Secret)
 			}
+		}
+		ctx, stop := context.WithCancel(c.Context)
+		var beside sync.WaitGroup
+		defer beside.Wait()
+		defer stop()
+		beside.Go(func() {
+			if err := gateway.ServeAdmin(ctx, filepath.Join(e.dir, adminSocket), users); err != nil {
+				log.Error("users cannot be changed while this runs", "error", err)
+			}
+		})
+		if rate := int64(c.Int("upkeep-rate")) * 1_000_000; rate > 0 {
+			beside.Go(func() { upkeep(ctx, cl, log, rate) })
 		}
 		return runServe(c.Context, srv, cl, log, c.Duration("grace"), c.Duration("abort-uploads-after"), ready)
 	})
@@ -141,14 +157,58 @@ func rootKey(getenv func(string) string) (k gateway.Credentials, made bool, err 
 	k = gateway.Credentials{Access: getenv("WATTLE_ROOT_USER"), Secret: getenv("WATTLE_ROOT_PASSWORD")}
 	switch {
 	case k.Access == "" && k.Secret == "":
-		var b [40]byte
-		rand.Read(b[:])
-		access := base32.StdEncoding.EncodeToString(b[:10])
-		return gateway.Credentials{Access: access, Secret: strings.NewReplacer("+", "a", "/", "b").Replace(base64.RawStdEncoding.EncodeToString(b[10:]))}, true, nil
+		return gateway.NewKey(), true, nil
 	case k.Access == "" || k.Secret == "":
 		return k, false, usage("set both WATTLE_ROOT_USER and WATTLE_ROOT_PASSWORD, or neither")
 	case len(k.Secret) < 8:
 		return k, false, usage("WATTLE_ROOT_PASSWORD has %d characters, and at least 8 are needed", len(k.Secret))
 	}
 	return k, false, nil
+}
+
+// Times between rounds of upkeep.
+const (
+	repairEvery  = time.Minute
+	compactEvery = 24 * time.Hour
+	scrubEvery   = 7 * 24 * time.Hour
+)
+
+// upkeep repairs what is degraded, compacts and scrubs, one after another, until ctx ends.
+func upkeep(ctx context.Context, cl *cluster.Cluster, log *slog.Logger, rate int64) {
+	done := func(what string, err error) {
+		if err != nil && ctx.Err() == nil {
+			log.Error(what, "error", err)
+		}
+	}
+	compacted, scrubbed := time.Now(), time.Now()
+	tick := time.NewTicker(repairEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		s, err := cl.Status(ctx)
+		done("status", err)
+		if err == nil && s.PendingRepairs+s.Stripes.Degraded > 0 {
+			r, err := cl.RepairWith(ctx, cluster.RepairOptions{Rate: rate})
+			done("repair", err)
+			if r.Shards > 0 {
+				log.Info("repaired", "stripes", r.Stripes, "shards", r.Shards, "left", r.Left, "lost", r.Lost)
+			}
+		}
+		if now := time.Now(); now.Sub(compacted) > compactEvery {
+			compacted = now
+			r, err := cl.Compact(ctx, cluster.CompactOptions{Rate: rate})
+			done("compact", err)
+			log.Info("compacted", "stripes", r.Stripes, "moved_bytes", r.MovedBytes)
+		}
+		if now := time.Now(); now.Sub(scrubbed) > scrubEvery {
+			scrubbed = now
+			r, err := cl.Scrub(ctx, cluster.ScrubOptions{Rate: rate})
+			done("scrub", err)
+			log.Info("scrubbed", "shards", r.Shards, "corrupt", r.Corrupt, "missing", r.Missing, "complete", r.Complete)
+		}
+	}
 }

@@ -1,0 +1,135 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"time"
+)
+
+// While a server runs it is the cluster's only writer. Commands that must write go through a
+// socket in the cluster's directory, which the file system guards.
+
+// ServeAdmin serves the accounts on a socket until ctx ends.
+func ServeAdmin(ctx context.Context, path string, u *Users) error {
+	os.Remove(path) // of a server that crashed: whoever holds the cluster's lock is the only one
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return fmt.Errorf("admin socket: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		l.Close()
+		return fmt.Errorf("admin socket: %w", err)
+	}
+	srv := &http.Server{Handler: adminHandler(u), ReadTimeout: 10 * time.Second, MaxHeaderBytes: 8 << 10}
+	stop := context.AfterFunc(ctx, func() { srv.Close() })
+	defer stop()
+	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+func adminHandler(u *Users) http.Handler {
+	mux := http.NewServeMux()
+	answer := func(w http.ResponseWriter, v any, err error) {
+		if err != nil {
+			status := http.StatusBadRequest
+			switch {
+			case errors.Is(err, ErrUserNotFound):
+				status = http.StatusNotFound
+			case errors.Is(err, ErrUserExists):
+				status = http.StatusConflict
+			}
+			http.Error(w, err.Error(), status)
+			return
+		}
+		json.NewEncoder(w).Encode(v)
+	}
+	mux.HandleFunc("GET /users", func(w http.ResponseWriter, r *http.Request) {
+		list, err := u.List(r.Context())
+		answer(w, list, err)
+	})
+	mux.HandleFunc("POST /users", func(w http.ResponseWriter, r *http.Request) {
+		var in User
+		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10)).Decode(&in); err != nil {
+			answer(w, nil, err)
+			return
+		}
+		user, err := u.Add(r.Context(), in.Access, in.Secret, in.Role)
+		answer(w, user, err)
+	})
+	mux.HandleFunc("DELETE /users/{access}", func(w http.ResponseWriter, r *http.Request) {
+		answer(w, struct{}{}, u.Remove(r.Context(), r.PathValue("access")))
+	})
+	return mux
+}
+
+// An Admin does over the socket what Users does.
+type Admin struct{ c *http.Client }
+
+// DialAdmin talks to the server that listens on the socket at path.
+func DialAdmin(path string) Admin {
+	return Admin{&http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", path)
+	}}}}
+}
+
+func (a Admin) do(ctx context.Context, method, path string, in, out any) error {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://wattle"+path, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	res, err := a.c.Do(req)
+	if err != nil {
+		return fmt.Errorf("the server does not answer on its socket: %w", err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode == http.StatusOK {
+		return json.NewDecoder(res.Body).Decode(out)
+	}
+	var text bytes.Buffer
+	text.ReadFrom(http.MaxBytesReader(nil, res.Body, 4096))
+	message := errors.New(string(bytes.TrimSpace(text.Bytes())))
+	switch res.StatusCode {
+	case http.StatusNotFound:
+		return fmt.Errorf("%w%w", message, silent{ErrUserNotFound})
+	case http.StatusConflict:
+		return fmt.Errorf("%w%w", message, silent{ErrUserExists})
+	}
+	return message
+}
+
+// silent is an error that is there to be asked for, and says nothing itself.
+type silent struct{ error }
+
+func (silent) Error() string   { return "" }
+func (s silent) Unwrap() error { return s.error }
+
+// Add makes a user.
+func (a Admin) Add(ctx context.Context, access, secret, role string) (u User, err error) {
+	err = a.do(ctx, http.MethodPost, "/users", User{Access: access, Secret: secret, Role: role}, &u)
+	return u, err
+}
+
+// Remove takes a user away.
+func (a Admin) Remove(ctx context.Context, access string) error {
+	return a.do(ctx, http.MethodDelete, "/users/"+url.PathEscape(access), nil, &struct{}{})
+}
+
+// List returns all users in order.
+func (a Admin) List(ctx context.Context) (list []User, err error) {
+	err = a.do(ctx, http.MethodGet, "/users", nil, &list)
+	return list, err
+}
