@@ -21,6 +21,11 @@ func benchCommand() *cli.Command {
 			examples("wattle bench", "wattle bench --scratch /mnt/ssd --scheme rs:12+4 --size 4KiB --concurrency 1,8,32",
 				"wattle bench --size none --large 1GiB --rounds 5 --json", "wattle bench --size none --large 4GiB --upkeep --keys 0"),
 		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "s3", Usage: "measure the S3 endpoint at `URL` instead, Wattle's or another; the key is that of AWS_ACCESS_KEY_ID"},
+			&cli.StringFlag{Name: "region", Usage: "with --s3: `NAME` of the region", Value: "us-east-1"},
+			&cli.BoolFlag{Name: "mixed", Usage: "with --s3: also rounds of three gets to a put"},
+			&cli.BoolFlag{Name: "verify", Usage: "with --s3: compare every byte that is read"},
+			&cli.IntFlag{Name: "server-pid", Usage: "with --s3: `PID` of the server, whose processor time is counted", DefaultText: "who listens on the port"},
 			&cli.StringFlag{Name: "scratch", Usage: "`DIRECTORY` for scratch files, removed at the end", DefaultText: "the system's temporary directory"},
 			&cli.StringFlag{Name: "scheme", Usage: "redundancy, as `rs:K+M`, replica:N or lrc:K+L+R", Value: d.Scheme.String()},
 			&cli.StringSliceFlag{Name: "size", Usage: "`SIZES` of small objects, or none", Value: cli.NewStringSlice("4KiB", "64KiB", "1MiB")},
@@ -45,6 +50,9 @@ func benchAction(c *cli.Context) error {
 	cfg, err := benchConfig(c)
 	if err != nil {
 		return err
+	}
+	if c.IsSet("s3") {
+		return benchS3(c, cfg)
 	}
 	cfg.Progress = func(what string) { e.talk("%s", what) }
 	r, err := bench.Run(c.Context, cfg)
