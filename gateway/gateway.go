@@ -326,17 +326,25 @@ func (s *Server) around(c fiber.Ctx) error {
 	start := time.Now()
 	c.Response().Header.Set("Server", "wattle")
 	var err error
-	refusal := refused(&c.Request().Header)
+	refusal, answered := refused(&c.Request().Header), false
 	if refusal == nil {
-		if e := s.fillFilename(c); e != nil {
-			errors.As(e, &refusal)
+		e := s.fillFilename(c)
+		if e == nil && isLifecycle(c) {
+			e, answered = s.lifecycle(c), true
+			utils.EnsureRequestIDs(c)
+		}
+		if e != nil && !errors.As(e, &refusal) {
+			s.o.Log.Error("request failed", "path", c.Path(), "error", e)
+			refusal = s3err.GetAPIError(s3err.ErrInternalError)
 		}
 	}
-	if refusal != nil {
+	switch {
+	case answered && refusal == nil:
+	case refusal != nil:
 		id, host := utils.EnsureRequestIDs(c)
 		c.Response().Header.SetContentType(fiber.MIMEApplicationXML)
 		err = c.Status(refusal.StatusCode()).Send(refusal.XMLBody(id, host))
-	} else {
+	default:
 		err = c.Next()
 		mend(c)
 	}

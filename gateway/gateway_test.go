@@ -18,6 +18,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -416,7 +417,8 @@ func TestErrors(t *testing.T) {
 		{call{Path: "/" + b + "/k", Headers: map[string]string{"x-amz-server-side-encryption-customer-algorithm": "AES256"}}, 501, "NotImplemented"},
 		{call{Path: "/" + b + "/k?versionId=nonsense"}, 400, "InvalidArgument"},
 		{call{Path: "/" + b + "/k?versionId=00000000deadbeef"}, 404, "NoSuchVersion"},
-		{call{Path: "/" + b + "?lifecycle"}, 501, "NotImplemented"},
+		{call{Path: "/" + b + "?lifecycle"}, 404, "NoSuchLifecycleConfiguration"},
+		{call{Path: "/" + b + "?notification"}, 501, "NotImplemented"},
 		{call{Path: "/" + b + "?policy"}, 404, "NoSuchBucketPolicy"},
 		{call{Path: "/" + b + "?cors"}, 404, "NoSuchCORSConfiguration"},
 		{call{Path: "/" + b + "?tagging"}, 404, "NoSuchTagSet"},
@@ -784,6 +786,17 @@ func TestJoulesAndMetrics(t *testing.T) {
 	}
 	if sum["wattle_drive_watts"] != sum["wattle_cluster_watts"] {
 		t.Errorf("drives draw %v, the cluster %v", sum["wattle_drive_watts"], sum["wattle_cluster_watts"])
+	}
+	for _, name := range []string{"grafana.json", "alerts.yml"} { // they ask for nothing that is not there
+		doc, err := os.ReadFile(filepath.Join("..", "deploy", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, metric := range regexp.MustCompile(`wattle_[a-z0-9_]+`).FindAllString(string(doc), -1) {
+			if _, ok := sum[metric]; !ok {
+				t.Errorf("%s asks for %s", name, metric)
+			}
+		}
 	}
 	call{Method: "PUT", Path: "/metrics"}.want(t, 200, "") // a bucket may have that name all the same
 	putObject(t, "metrics", "k", "x")

@@ -100,6 +100,7 @@ func (f *front) PutObject(ctx context.Context, in s3response.PutObjectInput) (s3
 		return out, f.conditionFailed(err, o, about)
 	}
 	f.spent(ctx, "put", obj.Energy)
+	f.expiration(ctx, obj)
 	sum := sumsOf(obj.Checksum)
 	out = s3response.PutObjectOutput{ETag: quoted(obj.ETag), ChecksumType: checksumType(obj.Checksum), ChecksumCRC32: sum.CRC32, ChecksumCRC32C: sum.CRC32C,
 		ChecksumCRC64NVME: sum.CRC64NVME, ChecksumSHA1: sum.SHA1, ChecksumSHA256: sum.SHA256}
@@ -328,6 +329,7 @@ func (f *front) GetObject(ctx context.Context, in *s3.GetObjectInput) (*s3.GetOb
 			}
 		}}
 	}
+	f.expiration(ctx, o)
 	c := o.Checksum
 	if in.ChecksumMode != types.ChecksumModeEnabled || s.length != o.Size {
 		c = cluster.Checksum{}
@@ -369,6 +371,7 @@ func (f *front) HeadObject(ctx context.Context, in *s3.HeadObjectInput) (*s3.Hea
 	if err != nil {
 		return nil, err
 	}
+	f.expiration(ctx, o)
 	c := o.Checksum
 	if in.ChecksumMode != types.ChecksumModeEnabled {
 		c = cluster.Checksum{}

@@ -120,6 +120,11 @@ func runServe(ctx context.Context, srv *gateway.Server, cl *cluster.Cluster, log
 			if uploads > 0 {
 				dropUploads(ctx, cl, log, now.Add(-uploads))
 			}
+			if n, err := gateway.Expire(ctx, cl, now); err != nil {
+				log.Error("lifecycle", "error", err)
+			} else if n > 0 {
+				log.Info("lifecycle", "ended", n)
+			}
 		case <-ctx.Done():
 			limit, cancel := context.WithTimeout(context.Background(), grace)
 			defer cancel()
