@@ -15,10 +15,12 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/minio/crc64nvme"
+	md5simd "github.com/minio/md5-simd"
 	"github.com/versity/versitygw/s3api/middlewares"
 	"github.com/versity/versitygw/s3err"
 
@@ -101,7 +103,10 @@ type payload struct {
 	want      string // value that the client gave, in base64
 	quick     hash.Hash
 	slow      []hash.Hash
-	md5       hash.Hash // of slow, or nil
+	md5       hash.Hash // nil: none; of slow, or lane
+	lane      md5simd.Hasher
+	large     bool // counted in f.large
+	count     *atomic.Int64
 
 	size    int64
 	chunk   []byte
@@ -117,9 +122,17 @@ const chunkSize = 128 << 10
 
 var chunkPool = sync.Pool{New: func() any { b := make([]byte, 0, chunkSize); return &b }}
 
-// newPayload prepares to read a body. withMD5 asks for the MD5.
-func (f *front) newPayload(ctx context.Context, r io.Reader, given sums, algorithm types.ChecksumAlgorithm, withMD5 bool) (*payload, error) {
-	p := &payload{r: r, stall: f.stall}
+// lanesFrom is from how many large bodies on their MD5s are computed in the lanes of one
+// vector unit: measured on AVX-512, 0.8 CPU s/GB for 4 bodies and 0.24 for 16, against 1.6
+// for each by itself; for fewer it costs more.
+const lanesFrom = 4
+
+var lanes = sync.OnceValue(md5simd.NewServer)
+
+// newPayload prepares to read a body of about size bytes, 0 or less when that is not known.
+// withMD5 asks for the MD5.
+func (f *front) newPayload(ctx context.Context, r io.Reader, size int64, given sums, algorithm types.ChecksumAlgorithm, withMD5 bool) (*payload, error) {
+	p := &payload{r: r, stall: f.stall, count: &f.large}
 	if req := request(ctx); req != nil {
 		p.conn = req.Conn()
 	}
@@ -144,10 +157,19 @@ func (f *front) newPayload(ctx context.Context, r io.Reader, given sums, algorit
 		p.quick = h
 	}
 	if withMD5 {
-		p.md5 = md5.New()
-		p.slow = append(p.slow, p.md5)
+		p.startMD5(size)
 	}
 	return p, nil
+}
+
+func (p *payload) startMD5(size int64) {
+	if p.large = size <= 0 || size > besideAfter; p.large && p.count.Add(1) >= lanesFrom {
+		p.lane = lanes().NewHash()
+		p.md5 = p.lane
+		return
+	}
+	p.md5 = md5.New()
+	p.slow = append(p.slow, p.md5)
 }
 
 func (p *payload) Read(b []byte) (int, error) {
@@ -169,6 +191,9 @@ func (p *payload) Read(b []byte) (int, error) {
 func (p *payload) hash(b []byte) {
 	if p.quick != nil && !p.quickIsSlow() {
 		p.quick.Write(b)
+	}
+	if p.lane != nil {
+		p.lane.Write(b) // copies, and is computed elsewhere
 	}
 	if len(p.slow) == 0 || len(b) == 0 {
 		return
@@ -207,8 +232,21 @@ func (p *payload) hash(b []byte) {
 
 func (p *payload) quickIsSlow() bool { return len(p.slow) > 0 && p.slow[0] == p.quick }
 
-// close waits for the goroutine; the digests are complete then.
+// close ends the use of everything; it may be called again.
 func (p *payload) close() {
+	p.wait()
+	if p.lane != nil {
+		p.lane.Close()
+		p.lane = nil
+	}
+	if p.large {
+		p.count.Add(-1)
+		p.large = false
+	}
+}
+
+// wait waits for the goroutine; the digests are complete then.
+func (p *payload) wait() {
 	if p.chunks != nil {
 		if len(p.chunk) > 0 {
 			p.chunks <- p.chunk
@@ -226,7 +264,7 @@ func (p *payload) close() {
 
 // checksum is that of the whole body; it fails when the client gave another.
 func (p *payload) checksum() (cluster.Checksum, error) {
-	p.close()
+	p.wait()
 	c := cluster.Checksum{Algorithm: p.algorithm}
 	if p.trailer != nil {
 		c.Value = strings.Clone(p.trailer.Checksum())
@@ -241,7 +279,7 @@ func (p *payload) checksum() (cluster.Checksum, error) {
 
 // etag is the MD5 of the body, or a tag of its checksum that no client takes for an MD5.
 func (p *payload) etag(c cluster.Checksum) string {
-	p.close()
+	p.wait()
 	if p.md5 != nil {
 		return hex.EncodeToString(p.md5.Sum(nil))
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -27,6 +28,7 @@ type front struct {
 	opaque  bool
 	stall   time.Duration
 	root    string
+	large   atomic.Int64 // bodies of which an MD5 is being taken that are worth a lane
 	users   *Users
 }
 

@@ -804,3 +804,24 @@ func TestJoulesAndMetrics(t *testing.T) {
 		t.Errorf("%+v", l)
 	}
 }
+
+// TestManyLargeBodies: the MD5s of bodies that come at the same time are those of each.
+func TestManyLargeBodies(t *testing.T) {
+	b := newBucket(t)
+	done := make(chan bool)
+	for i := range 12 {
+		go func() {
+			defer func() { done <- true }()
+			for j := range 3 {
+				body := randomText(1<<20+i*7919+j, uint64(i*3+j))
+				tag := putObject(t, b, fmt.Sprint("k", i), body).Header.Get("ETag")
+				if want := `"` + md5Of(body) + `"`; tag != want {
+					t.Errorf("ETag %s, want %s", tag, want)
+				}
+			}
+		}()
+	}
+	for range 12 {
+		<-done
+	}
+}

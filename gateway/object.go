@@ -88,7 +88,7 @@ func (f *front) PutObject(ctx context.Context, in s3response.PutObjectInput) (s3
 	if err != nil {
 		return out, err
 	}
-	body, err := f.newPayload(ctx, in.Body, sums{in.ChecksumCRC32, in.ChecksumCRC32C, in.ChecksumCRC64NVME, in.ChecksumSHA1, in.ChecksumSHA256}, in.ChecksumAlgorithm, f.wantsMD5(ctx))
+	body, err := f.newPayload(ctx, in.Body, hint(in.ContentLength), sums{in.ChecksumCRC32, in.ChecksumCRC32C, in.ChecksumCRC64NVME, in.ChecksumSHA1, in.ChecksumSHA256}, in.ChecksumAlgorithm, f.wantsMD5(ctx))
 	if err != nil {
 		return out, err
 	}

@@ -81,7 +81,7 @@ func (f *front) UploadPart(ctx context.Context, in *s3.UploadPartInput) (*s3.Upl
 	if err != nil {
 		return nil, f.fail(err, about)
 	}
-	body, err := f.newPayload(ctx, in.Body, sums{in.ChecksumCRC32, in.ChecksumCRC32C, in.ChecksumCRC64NVME, in.ChecksumSHA1, in.ChecksumSHA256}, in.ChecksumAlgorithm, f.wantsMD5(ctx))
+	body, err := f.newPayload(ctx, in.Body, hint(in.ContentLength), sums{in.ChecksumCRC32, in.ChecksumCRC32C, in.ChecksumCRC64NVME, in.ChecksumSHA1, in.ChecksumSHA256}, in.ChecksumAlgorithm, f.wantsMD5(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +181,7 @@ func (f *front) UploadPartCopy(ctx context.Context, in *s3.UploadPartCopyInput) 
 	if algorithm == "" {
 		algorithm = defaultAlgorithm
 	}
-	body, err := f.newPayload(f.ctx, r, sums{}, types.ChecksumAlgorithm(algorithm), !f.opaque)
+	body, err := f.newPayload(f.ctx, r, length, sums{}, types.ChecksumAlgorithm(algorithm), !f.opaque)
 	if err != nil {
 		return out, err
 	}
