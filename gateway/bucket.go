@@ -157,7 +157,10 @@ func (f *front) GetBucketAcl(_ context.Context, in *s3.GetBucketAclInput) ([]byt
 }
 
 // PutBucketAcl replaces the access control list.
-func (f *front) PutBucketAcl(_ context.Context, bucket string, data []byte) error {
+func (f *front) PutBucketAcl(ctx context.Context, bucket string, data []byte) error {
+	if r := request(ctx); r != nil {
+		r.SetUserValue(reachedStore, true)
+	}
 	return f.set(bucket, settingACL, data)
 }
 

@@ -355,6 +355,9 @@ func (s *Server) around(c fiber.Ctx) error {
 	return err
 }
 
+// reachedStore marks a request whose change got as far as the store.
+const reachedStore = "wattle-reached-store"
+
 // mend corrects what the front end answers.
 func mend(c fiber.Ctx) {
 	h := &c.Response().Header
@@ -363,6 +366,11 @@ func mend(c fiber.Ctx) {
 		if v := h.Peek(strings.ToLower(name)); len(v) > 0 {
 			h.Del(name)
 		}
+	}
+	if c.Response().StatusCode() == http.StatusInternalServerError && c.Method() == http.MethodPut && c.Request().URI().QueryArgs().Has("acl") &&
+		c.RequestCtx().UserValue(reachedStore) == nil { // grants to an account that does not exist
+		id, host := utils.EnsureRequestIDs(c)
+		c.Status(http.StatusBadRequest).Response().SetBody(s3err.APIError{Code: "InvalidArgument", Description: "Invalid id", HTTPStatusCode: http.StatusBadRequest}.XMLBody(id, host))
 	}
 	if c.Response().StatusCode() == http.StatusBadRequest && c.Method() == http.MethodPost && c.Request().URI().QueryArgs().Has("delete") &&
 		bytes.Contains(c.Response().Body(), []byte("<Message>Invalid Request.</Message>")) {
