@@ -185,6 +185,32 @@ func TestChunkedBodies(t *testing.T) {
 	}
 }
 
+// TestTransferChunked: bodies without a length, as some clients send streams. What is left of
+// one on the connection must not become the next request.
+func TestTransferChunked(t *testing.T) {
+	b := newBucket(t)
+	for _, n := range []int{0, 1, 10, 4000, 4096, 65536, 70_001, 1 << 20} {
+		for range 3 {
+			s := chunkedBody{algorithm: "STREAMING-UNSIGNED-PAYLOAD-TRAILER", chunk: 64 << 10, trailer: "x-amz-checksum-crc32"}
+			body := randomText(n, uint64(n))
+			c := s.call(t, "/"+b+"/k", body, time.Now())
+			c.Chunked = true
+			c.want(t, 200, "")
+			if a := (call{Path: "/" + b + "/k"}).want(t, 200, ""); a.Body != body {
+				t.Errorf("%d bytes came back as %d", n, len(a.Body))
+			}
+		}
+		if n > 100_000 {
+			continue
+		}
+		plain := call{Method: "PUT", Path: "/" + b + "/k", Body: randomText(n, 1), Chunked: true, Payload: "UNSIGNED-PAYLOAD"}
+		if a := plain.do(t); a.Status != 200 && a.Status != 411 {
+			t.Errorf("%d bytes without any length: %d %s", n, a.Status, a.Code)
+		}
+		call{Path: "/" + b}.want(t, 200, "")
+	}
+}
+
 // TestSpoiledChunks: what was tampered with, or ends early, leaves nothing behind.
 func TestSpoiledChunks(t *testing.T) {
 	b := newBucket(t)

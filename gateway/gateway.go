@@ -345,7 +345,9 @@ func (s *Server) around(c fiber.Ctx) error {
 		c.Response().Header.SetContentType(fiber.MIMEApplicationXML)
 		err = c.Status(refusal.StatusCode()).Send(refusal.XMLBody(id, host))
 	default:
+		body := trackBody(c)
 		err = c.Next()
+		body.finish(c)
 		mend(c)
 	}
 	s.metrics.observe(c, time.Since(start))

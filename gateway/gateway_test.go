@@ -101,6 +101,7 @@ type call struct {
 	Payload string      // payload hash to sign; default: of the body
 	Time    time.Time
 	Broken  bool // spoils the signature
+	Chunked bool // sends it without a length
 }
 
 // An answer is what came back.
@@ -127,7 +128,10 @@ func (c call) request(t testing.TB) *http.Request {
 		t.Fatal(err)
 	}
 	req.URL.Path, req.URL.RawPath, req.URL.RawQuery = path, raw, rawQuery
-	if c.Body == "" {
+	switch {
+	case c.Chunked:
+		req.ContentLength, req.Body = -1, io.NopCloser(io.MultiReader(strings.NewReader(c.Body), late{}))
+	case c.Body == "":
 		req.Body = http.NoBody
 	}
 	for k, v := range c.Headers {
@@ -178,6 +182,14 @@ func (c call) do(t testing.TB) answer {
 		a.Code = e.Code
 	}
 	return a
+}
+
+// late is an end that comes a while after the rest, and so in a packet of its own.
+type late struct{}
+
+func (late) Read([]byte) (int, error) {
+	time.Sleep(20 * time.Millisecond)
+	return 0, io.EOF
 }
 
 // want does the call and fails unless it has that status and error code.
