@@ -122,8 +122,7 @@ func (s *search) run(sources []int32) bool {
 	for d := 0; d < len(s.layers); d++ {
 		for i := 0; i < len(s.layers[d]); i++ { // at no cost, or less
 			if x := s.layers[d][i]; s.costs(x) == int32(d) && s.again(x, int32(d)) {
-				s.layers[d] = s.layers[d][i:]
-				d, i = d-1, -1
+				d, i = d-1, -1 // and then all of this layer once more
 			}
 		}
 		if len(s.found) > 0 {

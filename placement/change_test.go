@@ -377,7 +377,7 @@ func TestChangeProperties(t *testing.T) {
 			shares := map[DiskID]*big.Rat{}
 			root.fill(big.NewRat(int64(n), 1), shares)
 			m, f := holdPlan(t, tree, tab, p, l, shares), fewest(tab, leaves, levels, l, shares)
-			if int64(m) < p.Bound || m > f+2+f/10 {
+			if int64(m) < p.Bound || m > f+2+f/5 { // the search is exact for a step, not over all of them
 				t.Fatalf("moved %d, oracle %d, bound %d", m, f, p.Bound)
 			}
 			moved, least = moved+m, least+f
