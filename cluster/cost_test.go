@@ -125,7 +125,7 @@ func TestRangeTouchesItsShards(t *testing.T) {
 func TestHungDisk(t *testing.T) { synctest.Test(t, testHungDisk) } // so that only that disk is late
 
 func testHungDisk(t *testing.T) {
-	c, m := newMemCluster(t, InitOptions{Map: DefaultMap(3, 2, 1, 3, 1e12), Scheme: scheme(t, "rs:4+5")}, 30*time.Millisecond)
+	c, m := newMemCluster(t, InitOptions{Map: DefaultMap(3, 2, 1, 3, 1e12), Scheme: scheme(t, "rs:4+5")}, 100*time.Millisecond)
 	small, large := randomBytes(4000, 1), randomBytes(900_000, 2)
 	put(t, c, "small", small)
 	put(t, c, "large", large)
@@ -150,9 +150,9 @@ func testHungDisk(t *testing.T) {
 
 // TestSlowDisks: disks that are late, and too many to do without, are waited for.
 func TestSlowDisks(t *testing.T) {
-	c, m := newMemCluster(t, InitOptions{Map: DefaultMap(1, 1, 14, 1, 1e12), Scheme: scheme(t, "rs:10+4")}, 20*time.Millisecond)
+	c, m := newMemCluster(t, InitOptions{Map: DefaultMap(1, 1, 14, 1, 1e12), Scheme: scheme(t, "rs:10+4")}, 60*time.Millisecond)
 	for _, id := range c.diskIDs()[2:] {
-		m.set(int32(id), disks.Fault{Slow: 70 * time.Millisecond})
+		m.set(int32(id), disks.Fault{Slow: 150 * time.Millisecond})
 	}
 	p := randomBytes(300_000, 1)
 	if o, err := c.Put(ctx, "bucket", "slow", bytes.NewReader(p), PutOptions{}); err != nil || o.Missing > 0 {
