@@ -97,7 +97,7 @@ func (c *crashTest) kill(args ...string) (done, refused bool) {
 	cmd := exec.CommandContext(ctx, "wattle", append([]string{"--dir", c.dir}, args...)...)
 	cmd.Stdout, cmd.Stderr = &out, &out
 	start := time.Now()
-	_ = cmd.Run() // its state says how it ended
+	_ = cmd.Run()                // its state says how it ended
 	if cmd.ProcessState == nil { // killed before it began
 		return false, false
 	}
