@@ -29,9 +29,16 @@ no sense. The models and the format are in doc/durability.md.
 			"wattle durability --scheme replica:3,rs:9+6,lrc:12+2+2 --sites 3 --usable 10PB",
 			"wattle durability --scheme rs:10+4 --sites 1 --afr 0.4%/1.5%/2.5% --repair 24h --burst none",
 			"wattle durability --scheme rs:9+6 --wan 1 --explain",
+			"wattle durability --scheme rs:6+3 --simulate --lifetime bathtub --batch 10%:5 --seed 7",
 			"wattle durability check durability/testdata/cases.yaml"),
 		Flags: append(systemFlags(),
 			&cli.StringFlag{Name: "scheme", Value: "rs:9+6", Usage: "`SCHEMES`, with commas"},
+			&cli.BoolFlag{Name: "simulate", Usage: "simulate too: fixed repair times, shared bandwidth, ages and batches"},
+			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "`SEED` of the simulation"},
+			&cli.IntFlag{Name: "cycles", Value: 4000, Usage: "`N` cycles for each kind of beginning"},
+			&cli.StringFlag{Name: "lifetime", Value: "constant", Usage: "how failures go with age: constant, bathtub or weibull:`SHAPE`"},
+			&cli.Float64Flag{Name: "fleet-age", Value: 5, Usage: "`YEARS`: the fleet's ages lie evenly from 0 to this"},
+			&cli.StringFlag{Name: "batch", Usage: "`SHARE:FACTOR` of the disks, site by site, that fail so many times as often"},
 			&cli.BoolFlag{Name: "explain", Usage: "show what was assumed, with sources, and what the figures are made of"}),
 		Action: func(c *cli.Context) error {
 			e := envOf(c)
@@ -256,6 +263,45 @@ func fraction(text string) (float64, error) {
 		f /= 100
 	}
 	return f, nil
+}
+
+// simulationOf reads the flags of a simulation; false when none is asked for.
+func simulationOf(c *cli.Context) (m durability.Simulation, asked bool, err error) {
+	if !c.Bool("simulate") {
+		for _, name := range []string{"seed", "cycles", "lifetime", "fleet-age", "batch"} {
+			if c.IsSet(name) {
+				return m, false, usage("--%s is of a simulation: give --simulate too", name)
+			}
+		}
+		return m, false, nil
+	}
+	m = durability.Simulation{Seed: c.Uint64("seed"), Cycles: c.Int("cycles"), AgeYears: c.Float64("fleet-age")}
+	if m.Cycles == 0 || m.AgeYears == 0 {
+		return m, true, usage("--cycles %d, --fleet-age %v: want more than 0", m.Cycles, m.AgeYears)
+	}
+	shape, weibull := strings.CutPrefix(c.String("lifetime"), "weibull:")
+	switch {
+	case weibull:
+		f, err := strconv.ParseFloat(shape, 64)
+		if err != nil || !(f > 0) {
+			return m, true, usage("--lifetime %q: want a shape of more than 0, such as weibull:1.2", c.String("lifetime"))
+		}
+		m.Life = durability.WeibullLifetime(f)
+	case shape == "bathtub":
+		m.Life = durability.Bathtub
+	case shape != "constant":
+		return m, true, usage("--lifetime %q: want constant, bathtub or weibull:SHAPE", c.String("lifetime"))
+	}
+	if text := c.String("batch"); text != "" {
+		share, factor, ok := strings.Cut(text, ":")
+		s, err1 := fraction(share)
+		f, err2 := fraction(factor)
+		if !ok || err1 != nil || err2 != nil {
+			return m, true, usage("--batch %q: want SHARE:FACTOR, such as 10%%:5", text)
+		}
+		m.Batch = durability.Batch{Share: s, Factor: f}
+	}
+	return m, true, nil
 }
 
 func burstOf(text string) (durability.Burst, error) {

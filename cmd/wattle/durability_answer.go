@@ -31,6 +31,7 @@ type durabilityAnswer struct {
 	RebuildHours     float64                 `json:"rebuild_hours"`
 	Detail           durability.Result       `json:"detail"`
 	Energy           durability.RepairEnergy `json:"repair_energy"`
+	Simulated        *durability.Evidence    `json:"simulated,omitempty"` // a stripe's loss in a year, disasters included
 	Sources          map[string]string       `json:"sources"`
 
 	scheme erasure.Scheme
@@ -87,6 +88,16 @@ func durabilityOf(c *cli.Context, scheme erasure.Scheme) (durabilityAnswer, erro
 	if err != nil {
 		return durabilityAnswer{}, fmt.Errorf("%v: %w", scheme, err)
 	}
+	var simulated *durability.Evidence
+	if m, asked, err := simulationOf(c); err != nil {
+		return durabilityAnswer{}, err
+	} else if asked {
+		e, err := durability.Simulate(s, m)
+		if err != nil {
+			return durabilityAnswer{}, fmt.Errorf("%v: %w", scheme, err)
+		}
+		simulated = &e
+	}
 	afr, source := energy.Default, "Drive Stats reports; HC580 manual"
 	if c.String("afr") != "" {
 		afr, source = energy.Input, "--afr"
@@ -100,8 +111,8 @@ func durabilityOf(c *cli.Context, scheme erasure.Scheme) (durabilityAnswer, erro
 		NOMDL: of(r.WithSites.NOMDL, "of the stored bytes a year"), PDLAny: of(r.PDLAny, "a year"),
 		Availability: 1 - r.Availability.Unreadable, FailuresSurvived: r.Survives.Shards, SitesSurvived: r.Survives.Sites, LeftOver: r.Survives.LeftOver,
 		RebuildHours: r.Repair.TotalH, Detail: r,
-		Energy:  r.Traffic.Energy(intensities(profile), r.System.AFR.Typical*float64(r.System.Disks)),
-		Sources: durabilitySources,
+		Energy:    r.Traffic.Energy(intensities(profile), r.System.AFR.Typical*float64(r.System.Disks)),
+		Simulated: simulated, Sources: durabilitySources,
 	}, nil
 }
 
@@ -163,7 +174,7 @@ func ninesText(v float64) string {
 
 func lossText(v float64) string {
 	if v == 0 {
-		return "< 1e-300"
+		return "0"
 	}
 	return fmt.Sprintf("%.1e", v)
 }
@@ -225,12 +236,29 @@ func (a durabilityAnswer) show(w io.Writer, explain bool) {
 	fmt.Fprintf(w, "repair moves  %s lost, %s read, %s written, %s over the WAN a year; a site's return %s\n", tb(f.LostTB), tb(f.ReadTB), tb(f.WrittenTB), tb(f.WANTB+f.SiteWANTB), tb(f.SiteTB))
 	fmt.Fprintf(w, "its energy    %s kWh a year marginal, %s allocated with the WAN (%s–%s); scrubs read %s\n",
 		brief(a.Energy.Marginal.Typical), brief(a.Energy.Allocated.Typical), brief(a.Energy.Allocated.Low), brief(a.Energy.Allocated.High), tb(f.ScrubTB))
+	if a.Simulated != nil {
+		a.showSimulated(w)
+	}
 	for _, note := range r.Approximate {
 		fmt.Fprintln(w, "note          "+note)
 	}
 	fmt.Fprintln(w, "\nNot in the nines: "+strings.Join(r.NotCovered, "; ")+".")
 	if explain {
 		a.explain(w)
+	}
+}
+
+// showSimulated writes a simulated figure with its evidence, beside the exact one.
+func (a durabilityAnswer) showSimulated(w io.Writer) {
+	e := a.Simulated
+	nines := "no nines: " + e.Thin
+	if e.Nines != nil {
+		nines = fmt.Sprintf("%s nines", ninesBand(*e.Nines))
+	}
+	fmt.Fprintf(w, "simulated     %s (95 %%: %s–%s), %s; the chain says %s\n", lossText(e.Point), lossText(e.Low), lossText(e.High), nines, lossText(e.Exact))
+	fmt.Fprintf(w, "              %d cycles, %d hits, effective %.0f, relative error %.1f %%, largest weight %.1f %%, seed %d\n", e.Runs, e.Hits, e.ESS, 100*e.RelError, 100*e.Largest, e.Seed)
+	for _, s := range e.Strata {
+		fmt.Fprintf(w, "              begun by %s: %s a year, of which %s are lost\n", s.Name, brief(s.Rate), lossText(s.Loss))
 	}
 }
 
