@@ -16,7 +16,7 @@ import (
 
 func durabilityCommand() *cli.Command {
 	return &cli.Command{
-		Name: "durability", Usage: "say how likely stored bytes are to be lost, and what that leaves out", Category: "energy", ArgsUsage: "[check FILE.yaml]",
+		Name: "durability", Usage: "say how likely stored bytes are to be lost, and what that leaves out", Category: "energy", ArgsUsage: "[check FILE.yaml | afr FILE.csv...]",
 		Description: `Three figures, never one: by independent failures of disks, with bursts, with disasters of
 whole sites. A RANGE is a number or LOW/TYPICAL/HIGH, also in percent. Times are 90m, 24h, 30d.
 
@@ -24,13 +24,17 @@ check runs a file of cases whose figures are known: each case with what was expe
 came out, the tolerance and the verdict. It exits 1 when a case fails and 2 when one makes
 no sense. The models and the format are in doc/durability.md.
 
+afr counts failures and drive-days by model in daily files of a fleet, a row for each drive and
+day with the columns model and failure, as Backblaze publishes them.
+
 ` + examples(
 			"wattle durability",
 			"wattle durability --scheme replica:3,rs:9+6,lrc:12+2+2 --sites 3 --usable 10PB",
 			"wattle durability --scheme rs:10+4 --sites 1 --afr 0.4%/1.5%/2.5% --repair 24h --burst none",
 			"wattle durability --scheme rs:9+6 --wan 1 --explain",
 			"wattle durability --scheme rs:6+3 --simulate --lifetime bathtub --batch 10%:5 --seed 7",
-			"wattle durability check durability/testdata/cases.yaml"),
+			"wattle durability check durability/testdata/cases.yaml",
+			"cat 2026-*.csv | wattle durability afr -"),
 		Flags: append(systemFlags(),
 			&cli.StringFlag{Name: "scheme", Value: "rs:9+6", Usage: "`SCHEMES`, with commas"},
 			&cli.BoolFlag{Name: "simulate", Usage: "simulate too: fixed repair times, shared bandwidth, ages and batches"},
@@ -48,7 +52,13 @@ no sense. The models and the format are in doc/durability.md.
 				}
 				return checkCases(e, c.Args().Get(1))
 			}
-			if err := arguments(c, 0, 0, "no arguments, or check and a file"); err != nil {
+			if c.Args().First() == "afr" {
+				if err := arguments(c, 2, -1, "afr and files (- for stdin)"); err != nil {
+					return err
+				}
+				return fleetAFR(e, c)
+			}
+			if err := arguments(c, 0, 0, "no arguments, or check and a file, or afr and files"); err != nil {
 				return err
 			}
 			return runDurability(e, c)
