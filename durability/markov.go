@@ -83,7 +83,7 @@ func (c *Markov) PDL(start int, t float64) (float64, error) {
 }
 
 // maxSteps bounds the work of one answer, in multiplications.
-const maxSteps = 4e9
+const maxSteps = 2e9
 
 // Accumulated is the integral over t of the reward rates of the states visited, from a state
 // on; loss earns nothing. With the rates into loss as rewards it is the probability of loss.
@@ -353,7 +353,7 @@ func apply(x, v []float64, n int) []float64 {
 }
 
 // maxEliminated bounds the number of states that elimination is asked to take.
-const maxEliminated = 1200
+const maxEliminated = 800
 
 // MTTDL is the mean time to loss from a state, by elimination without subtraction; it is an
 // error when loss cannot be reached.

@@ -219,73 +219,95 @@ func (w *world) values(d int) []float64 {
 	return c.Escape()
 }
 
-// run makes the cycles of all strata.
-func (w *world) run() Evidence {
-	e := Evidence{Seed: w.m.Seed}
-	n, hours, cycles := float64(w.stripe.N()), w.m.Years*YearHours, w.m.Cycles
-	type kind struct {
-		name  string
-		rate  float64
-		begin func() float64 // starts a cycle; its weight
-	}
-	kinds := []kind{{"disk", n * w.s.AFR.Typical / YearHours, w.beginDisk}}
+// A beginning is what cycles of a stratum begin with.
+type beginning struct {
+	name  string
+	rate  float64        // an hour
+	begin func() float64 // starts a cycle; its weight
+}
+
+func (w *world) beginnings() []beginning {
+	sites := float64(len(w.stripe.Sites))
+	list := []beginning{{"disk", float64(w.stripe.N()) * w.s.AFR.Typical / YearHours, w.beginDisk}}
 	for _, b := range w.s.Bursts {
-		kinds = append(kinds, kind{b.Name, b.Rate * float64(len(w.stripe.Sites)), func() float64 { return w.beginBurst(b) }})
+		list = append(list, beginning{b.Name, b.Rate * sites, func() float64 { return w.beginBurst(b) }})
 	}
 	if rate := w.s.SiteRate.Typical / YearHours; rate > 0 {
-		kinds = append(kinds, kind{"site disaster", rate * float64(len(w.stripe.Sites)), w.beginSite})
+		list = append(list, beginning{"site disaster", rate * sites, w.beginSite})
 	}
-	sound := 1.0 // one plus the mean length of a cycle over the time between
-	var variance, unsound, sum, squares float64
-	for _, k := range kinds {
-		var total, square, length, lengths float64
-		st := Stratum{Name: k.name, Rate: k.rate * YearHours}
-		for range cycles {
-			w.reset()
-			y := 0.0
-			if weight := k.begin(); weight > 0 {
-				y = w.cycle(weight, hours, false)
-			}
-			total, square = total+y, square+y*y
-			if y > 0 {
-				st.Hits++
-				v := y * k.rate * hours / float64(cycles)
-				sum, squares, e.Largest = sum+v, squares+v*v, math.Max(e.Largest, v)
-			}
-		}
-		plain := max(10, cycles/5)
-		for range plain { // lengths come from cycles without weights
-			w.reset()
-			if weight := k.begin(); weight > 0 {
-				w.cycle(weight, hours, true)
-				length, lengths = length+weight*w.now, lengths+math.Pow(weight*w.now, 2)
-			}
-		}
-		length /= float64(plain)
-		sound += k.rate * length
-		// the error of the length, and what the first hours, when all is sound yet, are off by
-		unsound += math.Pow(k.rate, 2)*math.Max(0, lengths/float64(plain)-length*length)/float64(plain) + math.Pow(k.rate*length*length/hours, 2)
-		mean := total / float64(cycles)
-		st.Loss, st.Error = mean, math.Sqrt(math.Max(0, square/float64(cycles)-mean*mean)/float64(cycles))
-		e.Point += k.rate * hours * mean
-		variance += math.Pow(k.rate*hours*st.Error, 2)
-		if st.Hits == 0 {
-			e.High += k.rate * hours * 3 / float64(cycles)
-		}
-		e.Hits, e.Runs = e.Hits+st.Hits, e.Runs+cycles
-		e.Strata = append(e.Strata, st)
+	return list
+}
+
+// sums are what strata add up to. unsound and its variance are the hours in cycles for each hour
+// without.
+type sums struct {
+	point, variance, bound   float64
+	weight, squares, largest float64
+	unsound, unsoundVariance float64
+}
+
+// run makes the cycles of all strata and puts them together.
+func (w *world) run() Evidence {
+	e := Evidence{Seed: w.m.Seed}
+	var s sums
+	for _, k := range w.beginnings() {
+		st := w.stratum(k, &s)
+		w.lengths(k, &s)
+		e.Hits, e.Runs, e.Strata = e.Hits+st.Hits, e.Runs+w.m.Cycles, append(e.Strata, st)
 	}
-	if sum > 0 {
-		e.ESS, e.Largest = sum*sum/squares, e.Largest/sum
-	}
-	point := e.Point / sound
-	half := 1.96 * math.Sqrt(variance/(sound*sound)+point*point*unsound/(sound*sound))
-	e.RelError = 0
+	sound := 1 + s.unsound
+	point := s.point / sound
+	half := 1.96 * math.Sqrt(s.variance+point*point*s.unsoundVariance) / sound
 	if point > 0 {
-		e.RelError = half / 1.96 / point
+		e.RelError, e.ESS, e.Largest = half/1.96/point, s.weight*s.weight/s.squares, s.largest/s.weight
 	}
-	e.Point, e.Low, e.High = -math.Expm1(-point), -math.Expm1(-math.Max(0, point-half)), -math.Expm1(-(point + half + e.High))
+	e.Point, e.Low, e.High = -math.Expm1(-point), -math.Expm1(-math.Max(0, point-half)), -math.Expm1(-(point + half + s.bound))
 	return e
+}
+
+// stratum makes the cycles that begin with one kind of event.
+func (w *world) stratum(k beginning, s *sums) Stratum {
+	hours, cycles := w.m.Years*YearHours, float64(w.m.Cycles)
+	st := Stratum{Name: k.name, Rate: k.rate * YearHours}
+	total, square, times := 0.0, 0.0, k.rate*hours
+	for range w.m.Cycles {
+		w.reset()
+		y := 0.0
+		if weight := k.begin(); weight > 0 {
+			y = w.cycle(weight, hours, false)
+		}
+		total, square = total+y, square+y*y
+		if y > 0 {
+			st.Hits++
+			v := y * times / cycles
+			s.weight, s.squares, s.largest = s.weight+v, s.squares+v*v, math.Max(s.largest, v)
+		}
+	}
+	st.Loss = total / cycles
+	st.Error = math.Sqrt(math.Max(0, square/cycles-st.Loss*st.Loss) / cycles)
+	s.point += times * st.Loss
+	s.variance += math.Pow(times*st.Error, 2)
+	if st.Hits == 0 {
+		s.bound += times * 3 / cycles
+	}
+	return st
+}
+
+// lengths finds how long cycles of a kind last, from some without weights. To the error of it
+// comes what the first hours, when all is sound yet, are off by.
+func (w *world) lengths(k beginning, s *sums) {
+	hours, plain := w.m.Years*YearHours, max(10, w.m.Cycles/5)
+	sum, squares := 0.0, 0.0
+	for range plain {
+		w.reset()
+		if weight := k.begin(); weight > 0 {
+			w.cycle(weight, hours, true)
+			sum, squares = sum+weight*w.now, squares+math.Pow(weight*w.now, 2)
+		}
+	}
+	mean := sum / float64(plain)
+	s.unsound += k.rate * mean
+	s.unsoundVariance += math.Pow(k.rate, 2)*math.Max(0, squares/float64(plain)-mean*mean)/float64(plain) + math.Pow(k.rate*mean*mean/hours, 2)
 }
 
 func (w *world) reset() {

@@ -26,7 +26,7 @@ func TestCoverage(t *testing.T) {
 		change(&s)
 		inside, mean, exact := 0, 0.0, 0.0
 		for seed := range uint64(100) {
-			e, err := Simulate(s, Simulation{Seed: seed, Cycles: 200, Exponential: true})
+			e, err := Simulate(s, Simulation{Seed: seed, Cycles: 120, Exponential: true})
 			if err != nil {
 				t.Fatal(err)
 			}
