@@ -295,7 +295,7 @@ func (s System) approximate(r Result) []string {
 		list = append(list, "patterns of the lrc by their number of losses: the share that cannot be decoded")
 	}
 	if s.Hosts < r.Layout[0] {
-		list = append(list, fmt.Sprintf("%d hosts for %d shards at a site: shards share hosts, whose loss as a whole is not counted", s.Hosts, r.Layout[0]))
+		list = append(list, fmt.Sprintf("%d hosts for %d shards at a site: shards share hosts, whose loss as a whole is not counted; bursts take disks one by one", s.Hosts, r.Layout[0]))
 	}
 	if busy := s.busy(r.Repair); busy > 0.1 {
 		list = append(list, fmt.Sprintf("repair is busy %.0f %% of the time, and disks then wait for one another, which is not counted", 100*math.Min(busy, 1)))
