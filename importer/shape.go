@@ -125,7 +125,9 @@ func (f *Found) shapeFor(s whatif.Scenario, c change) shape {
 	}
 	kept := f.keep(c.pools, need, f.leastHosts(c.pools))
 	sh := shape{hosts: len(kept), fleet: f.fleetOf(kept, c.pools)}
-	sh.fleet = f.trim(sh.fleet, need)
+	if f.setOf(c.pools) == 1 { // drives of a set cannot leave it
+		sh.fleet = f.trim(sh.fleet, need)
+	}
 	hosts := map[string]int{}
 	for _, h := range kept {
 		hosts[h.Site]++

@@ -24,6 +24,7 @@ type page struct {
 	Cards                           []card
 	Lines                           []string
 	Evidence                        []share
+	Sections                        []Section
 	Flips                           []string
 	Measure                         []string
 	Groups                          []group
@@ -90,10 +91,20 @@ type input struct{ ID, Value, Unit, Status, Source string }
 
 type named struct{ ID, Text string }
 
+// A Section is what a caller knows beside the options: lines, a table, a list, each if there is
+// any.
+type Section struct {
+	Title string
+	Lines []string
+	Head  []string
+	Rows  [][]string
+	List  []string
+}
+
 // HTML writes the answer as one page that opens offline.
 func (r *Report) HTML(w io.Writer, iec bool) error {
 	u := unitsOf(iec)
-	p := page{Title: either(r.Name, "What if"), Boundary: string(r.Boundary), Baseline: r.Baseline.Name, Unit: u.name, Digest: r.InputsDigest}
+	p := page{Title: either(r.Name, "What if"), Boundary: string(r.Boundary), Baseline: r.Baseline.Name, Unit: u.name, Digest: r.InputsDigest, Sections: r.Sections}
 	r.pageAdvice(&p)
 	r.pageTable(&p, u)
 	r.pageBars(&p, u)

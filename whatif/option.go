@@ -147,6 +147,7 @@ type Report struct {
 	Warnings     []string            `json:"warnings"`
 	NotCounted   []string            `json:"not_counted"`
 
-	weather *Weather              // of the first site, for the map of hours
-	pueAt   func(float64) float64 // PUE at a part of the compressor's full load
+	weather  *Weather              // of the first site, for the map of hours
+	pueAt    func(float64) float64 // PUE at a part of the compressor's full load
+	Sections []Section             `json:"-"` // for the page, after the evidence
 }

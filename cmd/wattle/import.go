@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"io/fs"
@@ -26,13 +27,14 @@ func importCommand() *cli.Command {
 			"wattle import report.json",
 			"wattle import tree.json df.json metadata.json --scenario cluster.yaml --topology disks.yaml",
 			"wattle import smart/ --scheme rs:4+2 --stored 60TB --pue 1.3 --country DE --price-kwh 0.24",
-			"wattle import info.json --json"),
+			"wattle import info.json --html answer.html"),
 		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "keep-names", Usage: "keep the names of hosts, racks, sites and pools"},
 			&cli.StringFlag{Name: "scheme", Usage: "redundancy `SCHEME` of pools that do not tell theirs"},
 			&cli.StringFlag{Name: "stored", Usage: "`SIZE` that users store, where the dump does not tell"},
 			&cli.StringFlag{Name: "scenario", Usage: "write the cluster as a scenario for wattle whatif to `FILE`"},
 			&cli.StringFlag{Name: "topology", Usage: "write its drives as a topology for wattle init to `FILE`"},
+			&cli.StringFlag{Name: "html", Usage: "write the answer to `FILE`, one page that opens offline"},
 			&cli.StringFlag{Name: "unknown", Usage: "write a template for drives of which no figures were read to `FILE`"},
 		}, clusterFlags()...),
 		Action: func(c *cli.Context) error {
@@ -71,6 +73,15 @@ func runImport(e *env, c *cli.Context, f *importer.Found, s whatif.Scenario) err
 	}
 	if name := c.String("unknown"); name != "" {
 		if err := replaceFile(name, f.UnknownYAML()); err != nil {
+			return err
+		}
+	}
+	if name := c.String("html"); name != "" {
+		var page bytes.Buffer
+		if err := a.HTML(&page); err != nil {
+			return err
+		}
+		if err := replaceFile(name, page.Bytes()); err != nil {
 			return err
 		}
 	}
