@@ -37,6 +37,10 @@ const (
 // First answers a scenario made of a cluster: what it draws, and what would change that most.
 // The scenario may have been edited; its pools and drives must be those found.
 func (f *Found) First(s whatif.Scenario) (*Answer, error) {
+	if s.Survive == "" { // no less than today
+		t := f.Survives()
+		s.Survive = fmt.Sprintf("%d+%d", t.Sites, t.Left)
+	}
 	a := &Answer{Found: f, Scenario: s, Levers: []Lever{}, Others: []Lever{}, Findings: f.Findings()}
 	levers := f.levers(s)
 	if err := f.judge(s, levers); err != nil {

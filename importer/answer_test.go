@@ -111,6 +111,18 @@ func TestLevers(t *testing.T) {
 	}
 }
 
+// TestPageOfSites: the page's best option stands what today does, which is no site.
+func TestPageOfSites(t *testing.T) {
+	_, a := first(t, Options{}, it.TwoSites().Report())
+	if a.Report.Advice.Best != "drives" || a.Answer.NinesDisasters == nil {
+		t.Errorf("best %q, nines %v: %s", a.Report.Advice.Best, a.Answer.NinesDisasters, a.Answer.Because["nines"])
+	}
+	var page bytes.Buffer
+	if err := a.HTML(&page); err != nil || !strings.Contains(page.String(), "What stands today") || strings.Contains(page.String(), "https://") {
+		t.Errorf("%v: %s", err, page.String())
+	}
+}
+
 // TestNothingToChange: new helium drives, full, in as many servers as the code needs.
 func TestNothingToChange(t *testing.T) {
 	c := it.Ceph{Profiles: map[string]map[string]string{"ec": {"k": "8", "m": "3", "plugin": "isa"}},

@@ -46,7 +46,8 @@ func systemsOf(o Option, base durability.System) ([]weighted, error) {
 	for i := range list {
 		s := &list[i]
 		drives := o.Drives * s.part * s.Code.Overhead() / held
-		s.Disks = max(int(math.Ceil(drives-1e-9)), min(s.Code.N(), int(o.Drives))) // a small pool shares the drives of others
+		perSite := (s.Code.N() + o.Sites - 1) / o.Sites // a small pool shares the drives of others
+		s.Disks = max(int(math.Ceil(drives-1e-9)), min(perSite*o.Sites, int(o.Drives)))
 		s.Hosts = max(1, int(math.Ceil(o.Servers/float64(o.Sites)*drives/o.Drives-1e-9)))
 		s.Hosts = min(s.Hosts, max(1, s.Disks/o.Sites))
 		s.CapacityTB = o.RawTB / o.Drives

@@ -65,7 +65,7 @@ func TestDurabilityOfPools(t *testing.T) {
 
 // TestSmallPool: a pool too small for drives of its own lies on those of the others.
 func TestSmallPool(t *testing.T) {
-	r, err := Run(Scenario{Pools: []Pool{{Scheme: "replica:3", StoredTB: 100}, {Scheme: "rs:8+3", StoredTB: 0.001}}, Fleet: []Fleet{{Disk: "hgst-he12-12tb", Count: 60}}})
+	r, err := Run(Scenario{Pools: []Pool{{Scheme: "replica:3", StoredTB: 100}, {Scheme: "rs:8+3", StoredTB: 0.001}}, Fleet: []Fleet{{Disk: "hgst-he12-12tb", Count: 60}}, Sites: []Site{{Name: "a"}, {Name: "b"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
