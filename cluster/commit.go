@@ -71,7 +71,7 @@ func (c *Cluster) commitLoop() {
 	for {
 		batch, ok := c.gather(expected, min(took/4, maxLinger))
 		if !ok {
-			if c.tried {
+			if c.tried || c.unsaid >= sayAtClose {
 				c.commit([]*request{{rec: record{Kind: recFence, Time: c.now()}, done: make(chan result, 1)}}, func() {})
 			}
 			return
@@ -229,13 +229,37 @@ func (c *Cluster) tryCommit(batch []*request) ([]result, error) {
 	c.committed.Store(seq)
 	bill.divide(batch, results)
 	c.commits.Add(1)
-	c.tried = false
+	c.tried, c.unsaid = false, batchSize(batch, stripes)
 	for _, r := range batch {
 		if r.tail != nil {
 			c.release(r.tail)
 		}
 	}
 	return results, nil
+}
+
+// sayAtClose is the size of a last batch from which on closing commits a fence after it.
+// Without one nothing on the disks says that it was committed, and recovery has to verify all
+// of it.
+const sayAtClose = 1 << 20
+
+// batchSize is the bytes of the data that a batch stored.
+func batchSize(batch []*request, stripes []*buffer) int64 {
+	n := int64(0)
+	add := func(s *stripe) {
+		for _, size := range s.Columns {
+			n += int64(size)
+		}
+	}
+	for _, b := range stripes {
+		add(b.stripe)
+	}
+	for _, r := range batch {
+		for _, s := range r.written {
+			add(s)
+		}
+	}
+	return n
 }
 
 // sequenceBlock is how many sequences are reserved at a time.

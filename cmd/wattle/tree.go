@@ -6,13 +6,17 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
+	"math/rand/v2"
 	"mime"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/wattle-storage/wattle/cluster"
@@ -185,11 +189,15 @@ func putEntry(ctx context.Context, cl *cluster.Cluster, bucket string, f entry, 
 		}
 		meta[metaSymlink] = target
 	case f.info.Mode().IsRegular():
-		file, err := os.Open(f.path)
+		// Not through a link, nor waiting on a pipe, that took the file's place since the walk.
+		file, err := os.OpenFile(f.path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 		if err != nil {
 			return cluster.Object{}, err
 		}
 		defer file.Close()
+		if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+			return cluster.Object{}, errors.Join(err, fmt.Errorf("it is not a file any more"))
+		}
 		r, o.Size = file, f.info.Size()
 		if o.ContentType == "" {
 			o.ContentType = mime.TypeByExtension(filepath.Ext(f.path))
@@ -232,11 +240,7 @@ func getTree(ctx context.Context, e *env, cl *cluster.Cluster, from, out string)
 	defer root.Close()
 	g := &treeGet{ctx: ctx, e: e, cl: cl, root: root, prefix: prefix, b: e.bar("get", total)}
 	if err = parallel(list, 8, g.object); err == nil {
-		for _, o := range list {
-			if err = g.link(o); err != nil {
-				break
-			}
-		}
+		err = g.links(list)
 	}
 	g.b.done()
 	if err != nil {
@@ -320,10 +324,10 @@ func (g *treeGet) object(o cluster.Object) error {
 	return nil
 }
 
-// write writes a file under another name and renames it when it is whole.
+// write writes a file under a name that nobody else uses and renames it when it is whole.
 func (g *treeGet) write(name string, o cluster.Object, r io.WriterTo) error {
-	temp := name + ".wattle-part"
-	f, err := g.root.OpenFile(temp, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	temp := filepath.Join(filepath.Dir(name), fmt.Sprintf(".wattle-%016x", rand.Uint64()))
+	f, err := g.root.OpenFile(temp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
@@ -348,23 +352,75 @@ func (g *treeGet) write(name string, o cluster.Object, r io.WriterTo) error {
 	return err
 }
 
-// link makes a symbolic link that leads nowhere outside; others are left out with a word.
-func (g *treeGet) link(o cluster.Object) error {
+// links makes the symbolic links, and takes away those that lead outside, be it by way of
+// others: a link to "a/.." leads elsewhere when a is a link itself.
+func (g *treeGet) links(list []cluster.Object) error {
+	made := map[string]cluster.Object{}
+	for _, o := range list {
+		name, err := g.link(o)
+		if err != nil {
+			return err
+		}
+		if name != "" {
+			made[name] = o
+		}
+	}
+	for again := true; again; {
+		again = false
+		for _, name := range slices.Sorted(maps.Keys(made)) {
+			if _, err := g.root.Stat(name); err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ELOOP) {
+				continue
+			}
+			g.outside(made[name])
+			if err := g.root.Remove(name); err != nil {
+				return err
+			}
+			delete(made, name)
+			again = true
+		}
+	}
+	return nil
+}
+
+func (g *treeGet) outside(o cluster.Object) {
+	g.e.talk("%s: left out, the link leads out of the directory, to %s", o.Key, o.Meta[metaSymlink])
+}
+
+// turnsBack tells whether a path goes up after it went down: where that leads depends on
+// what is on the way.
+func turnsBack(path string) bool {
+	down := false
+	for _, part := range strings.Split(filepath.ToSlash(path), "/") {
+		if part == ".." && down {
+			return true
+		}
+		down = down || part != ".." && part != "." && part != ""
+	}
+	return false
+}
+
+// link makes a symbolic link that, by what it says, leads nowhere outside, and returns its
+// name; others are left out with a word.
+func (g *treeGet) link(o cluster.Object) (string, error) {
 	target, ok := o.Meta[metaSymlink]
 	if !ok {
-		return nil
+		return "", nil
 	}
 	name, err := g.name(o)
 	if err != nil {
-		return err
+		return "", err
 	}
-	if filepath.IsAbs(target) || !filepath.IsLocal(filepath.Join(filepath.Dir(name), target)) {
-		g.e.talk("%s: left out, the link leads out of the directory, to %s", o.Key, target)
-		return nil
+	if filepath.IsAbs(target) || turnsBack(target) || !filepath.IsLocal(filepath.Join(filepath.Dir(name), target)) {
+		g.outside(o)
+		return "", nil
 	}
 	if err := g.root.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		return err
+		return "", err
 	}
-	g.root.Remove(name)
-	return g.root.Symlink(target, name)
+	if info, err := g.root.Lstat(name); err == nil && !info.IsDir() {
+		if err := g.root.Remove(name); err != nil {
+			return "", err
+		}
+	}
+	return name, g.root.Symlink(target, name)
 }
