@@ -691,3 +691,116 @@ func (c *catalog) freedJournals(ctx context.Context) (int64, error) {
 	err := c.read.QueryRowContext(ctx, `SELECT count(*) FROM stripes WHERE freed = 1`).Scan(&n)
 	return n, err
 }
+
+// copyTo writes a copy of the catalog, as it is now, to a new file, beside changes.
+func (c *catalog) copyTo(ctx context.Context, path string) error {
+	conn, err := c.read.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if _, err := conn.ExecContext(ctx, `PRAGMA query_only(0)`); err != nil { // it writes, though not to this one
+		return err
+	}
+	_, err = conn.ExecContext(ctx, `VACUUM INTO ?`, path)
+	_, e := conn.ExecContext(context.WithoutCancel(ctx), `PRAGMA query_only(1)`)
+	return errors.Join(err, e)
+}
+
+// integrity returns what is wrong with the database file, if anything.
+func (c *catalog) integrity(ctx context.Context) ([]string, error) {
+	rows, err := c.read.QueryContext(ctx, `PRAGMA integrity_check(20)`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var bad []string
+	for rows.Next() {
+		var line string
+		if err := rows.Scan(&line); err != nil {
+			return nil, err
+		}
+		if line != "ok" {
+			bad = append(bad, line)
+		}
+	}
+	return bad, rows.Err()
+}
+
+// audit calls yield for every layout, with the name of what it is of and its size (-1 when
+// the row says none), and bad for every row that contradicts another.
+func (c *catalog) audit(ctx context.Context, yield func(what string, size int64, layout []byte), bad func(format string, a ...any)) error {
+	for _, q := range []string{
+		`SELECT coalesce(b.name, '(no bucket)') || '/' || o.key, o.size, coalesce(o.layout, x'00'), (b.id IS NULL) OR
+			(o.layout IS NOT NULL AND o.shared IS NOT NULL) FROM objects o LEFT JOIN buckets b ON b.id = o.bucket WHERE o.marker = 0 AND o.shared IS NULL`,
+		`SELECT 'shared layout ' || s.id, -1, s.layout, s.refs <> (SELECT count(*) FROM objects o WHERE o.shared = s.id) FROM shared s`,
+		`SELECT 'part ' || p.number || ' of upload ' || p.upload, p.size, p.layout, NOT EXISTS (SELECT 1 FROM uploads u WHERE u.id = p.upload) FROM parts p`,
+	} {
+		if err := c.auditOf(ctx, q, yield, bad); err != nil {
+			return err
+		}
+	}
+	for _, q := range []struct{ query, what string }{
+		{`SELECT b.name || '/' || o.key FROM objects o JOIN buckets b ON b.id = o.bucket GROUP BY o.bucket, o.key HAVING sum(o.latest) <> 1`, "the latest of its versions is not one"},
+		{`SELECT b.name || '/' || o.key FROM objects o JOIN buckets b ON b.id = o.bucket LEFT JOIN shared s ON s.id = o.shared
+			WHERE o.shared IS NOT NULL AND s.id IS NULL`, "the layout that it shares is not there"},
+	} {
+		rows, err := c.read.QueryContext(ctx, q.query)
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			var name string
+			if err := rows.Scan(&name); err != nil {
+				return errors.Join(err, rows.Close())
+			}
+			bad("%s: %s", name, q.what)
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *catalog) auditOf(ctx context.Context, q string, yield func(string, int64, []byte), bad func(string, ...any)) error {
+	rows, err := c.read.QueryContext(ctx, q)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var what string
+		var size int64
+		var layout []byte
+		var wrong bool
+		if err := rows.Scan(&what, &size, &layout, &wrong); err != nil {
+			return err
+		}
+		if wrong {
+			bad("%s: what it refers to, or what refers to it, is not there", what)
+		}
+		yield(what, size, layout)
+	}
+	return rows.Err()
+}
+
+// times returns the newest time of a change that stands, and by how much the clock went back
+// most between changes that followed one another.
+func (c *catalog) times(ctx context.Context) (newest time.Time, backwards time.Duration, err error) {
+	rows, err := c.read.QueryContext(ctx, `SELECT modified FROM objects ORDER BY seq`)
+	if err != nil {
+		return newest, 0, err
+	}
+	defer rows.Close()
+	top := int64(0)
+	for rows.Next() {
+		var t int64
+		if err := rows.Scan(&t); err != nil {
+			return newest, 0, err
+		}
+		backwards = max(backwards, time.Duration(top-t))
+		top = max(top, t)
+	}
+	return time.Unix(0, top).UTC(), backwards, rows.Err()
+}

@@ -83,6 +83,9 @@ type Options struct {
 	Notify func(format string, a ...any)
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
+	// From, when set, is a copy of the catalog that Recover begins from, unless the disks hold a
+	// newer checkpoint.
+	From string
 	// Open, when set, opens the disks in place of directories (tests, simulation).
 	Open DiskOpener
 
@@ -279,7 +282,7 @@ type RecoverReport struct {
 	Unreadable  []string `json:"unreadable_objects,omitempty"`
 	Uncertain   []string `json:"uncertain,omitempty"` // changes that were not known committed, and what became of them
 	Incarnation uint32   `json:"incarnation"`
-	Checkpoint  uint64   `json:"checkpoint"` // the batch that it began from; 0: the first
+	Checkpoint  uint64   `json:"checkpoint"` // the batch whose state it began from; 0: none
 	Sequence    uint64   `json:"sequence"`
 	BytesRead   int64    `json:"bytes_read"`
 	BytesUsed   int64    `json:"bytes_used"` // of the disks

@@ -41,23 +41,72 @@ func Recover(ctx context.Context, dir string, o Options, p Progress) (RecoverRep
 	if err != nil {
 		return rep, err
 	}
-	r := &recovery{cfg: cfg, around: o.around, stripes: map[uint64]*found{}, last: map[placement.DiskID]uint64{}, journals: map[uint64][]place{}, before: map[uint64]uint64{}, disks: map[placement.DiskID]disks.Disk{}}
+	failed, err := readFaults(dir)
+	if err != nil {
+		return rep, err
+	}
+	r := newRecovery(cfg)
+	r.around = o.around
 	defer r.close()
-	if err := r.open(dir, opener, present, &rep); err != nil {
+	if err := r.begin(ctx, o.From); err != nil {
 		return rep, err
 	}
-	if err := r.scan(ctx, &rep, p); err != nil {
+	if err := r.open(opener, present, failed, &rep); err != nil {
 		return rep, err
 	}
-	if err := r.choose(ctx); err != nil {
+	if err := r.look(ctx, &rep, p); err != nil {
 		return rep, err
 	}
 	err = r.replace(ctx, dir, &rep)
+	r.sum(&rep)
+	return rep, err
+}
+
+// look reads the headers off the disks.
+func (r *recovery) look(ctx context.Context, rep *RecoverReport, p Progress) error {
+	if err := r.scan(ctx, rep, p); err != nil {
+		return err
+	}
+	return r.choose(ctx)
+}
+
+func (r *recovery) sum(rep *RecoverReport) {
 	for _, d := range r.disks {
 		rep.BytesRead += d.Counters().BytesRead
 		rep.BytesUsed += d.Space().Used
 	}
-	return rep, err
+}
+
+func newRecovery(cfg config) *recovery {
+	return &recovery{cfg: cfg, stripes: map[uint64]*found{}, last: map[placement.DiskID]uint64{}, journals: map[uint64][]place{},
+		before: map[uint64]uint64{}, kept: map[uint64]bool{}, disks: map[placement.DiskID]disks.Disk{}}
+}
+
+// begin opens the copy of a catalog to begin from, if there is one.
+func (r *recovery) begin(ctx context.Context, path string) error {
+	if path == "" {
+		return nil
+	}
+	cat, err := openCatalog(path, frozen)
+	if err != nil {
+		return err
+	}
+	r.from = cat
+	blob, err := cat.meta("config")
+	var cfg config
+	if err == nil {
+		err = json.Unmarshal(blob, &cfg)
+	}
+	if err == nil && cfg.ID != r.cfg.ID {
+		err = fmt.Errorf("it is of cluster %s, and the disks are of %s: %w", cfg.ID, r.cfg.ID, disks.ErrForeign)
+	}
+	if err == nil {
+		r.floor, err = cat.number("sequence")
+	}
+	if err != nil {
+		return fmt.Errorf("catalog %s: %w", path, err)
+	}
+	return nil
 }
 
 // findConfig takes the newest description of the cluster that any disk holds.
@@ -87,6 +136,12 @@ func findConfig(dir string, opener DiskOpener) (config, map[placement.DiskID]boo
 	if cfg.Format > configFormat {
 		return cfg, nil, fmt.Errorf("%s: format %d: %w", dir, cfg.Format, ErrNewer)
 	}
+	if cfg.Map == nil {
+		return cfg, nil, fmt.Errorf("disk %s: description of the cluster: no map", list[newest].Name)
+	}
+	if err := errors.Join(cfg.Map.Validate(), cfg.Scheme.Validate()); err != nil { // names become paths
+		return cfg, nil, fmt.Errorf("disk %s: description of the cluster: %w", list[newest].Name, err)
+	}
 	return cfg, present, nil
 }
 
@@ -100,6 +155,11 @@ type recovery struct {
 	aborted  map[uint64]bool             // batches that were given up
 	journals map[uint64][]place          // by sequence
 	before   map[uint64]uint64           // by sequence: the newest committed when it was tried
+	kept     map[uint64]bool             // sequences of batches that count and are above the checkpoint
+	from     *catalog                    // a copy of a catalog to begin from, or nil
+	floor    uint64                      // the batch whose state from holds
+	asOf     bool                        // that state is wanted, without what came after
+	reading  bool                        // the disks are not written to
 	newest   struct {
 		incarnation         uint32
 		sequence, committed uint64
@@ -125,13 +185,12 @@ func (r *recovery) close() {
 	for _, d := range r.disks {
 		d.Close()
 	}
+	if r.from != nil {
+		r.from.close()
+	}
 }
 
-func (r *recovery) open(dir string, opener DiskOpener, present map[placement.DiskID]bool, rep *RecoverReport) error {
-	failed, err := readFaults(dir)
-	if err != nil {
-		return err
-	}
+func (r *recovery) open(opener DiskOpener, present map[placement.DiskID]bool, failed map[string]bool, rep *RecoverReport) (err error) {
 	eachDisk(r.cfg.Map, func(d placementDisk, _ *placement.Disk) {
 		if err != nil {
 			return
@@ -140,7 +199,7 @@ func (r *recovery) open(dir string, opener DiskOpener, present map[placement.Dis
 			rep.Missing = append(rep.Missing, d.path())
 			return
 		}
-		disk, e := opener.Open(r.cfg.identity(d), false)
+		disk, e := opener.Open(r.cfg.identity(d), r.reading)
 		if errors.Is(e, disks.ErrLocked) {
 			err = fmt.Errorf("disk %s: %w", d.path(), e)
 		}
@@ -157,7 +216,9 @@ func (r *recovery) open(dir string, opener DiskOpener, present map[placement.Dis
 // scan reads the headers of all shards.
 func (r *recovery) scan(ctx context.Context, rep *RecoverReport, p Progress) error {
 	for n, id := range slices.Sorted(maps.Keys(r.disks)) {
-		if err := r.disks[id].Harden(ctx); err != nil { // what comes back must not go with the next power cut
+		if r.reading {
+			// nothing of it is kept
+		} else if err := r.disks[id].Harden(ctx); err != nil { // what comes back must not go with the next power cut
 			rep.Uncertain = append(rep.Uncertain, fmt.Sprintf("disk %d cannot be synced and is left out: %v", id, err))
 			continue
 		}
@@ -298,12 +359,29 @@ func (r *recovery) sound(ctx context.Context, s *stripe, i int) bool {
 
 // replace replays the journals into a new catalog and puts it in the old one's place.
 func (r *recovery) replace(ctx context.Context, dir string, rep *RecoverReport) error {
+	tmp := filepath.Join(dir, "catalog.db.new")
+	if err := r.build(ctx, tmp, filepath.Join(dir, "catalog.db"), rep); err != nil {
+		return err
+	}
+	path := filepath.Join(dir, "catalog.db")
+	for _, suffix := range []string{"-wal", "-shm", ""} {
+		if err := os.Rename(path+suffix, path+".old"+suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+// build makes a catalog at path; it takes the ledger over from old, if that can be read.
+func (r *recovery) build(ctx context.Context, path, old string, rep *RecoverReport) error {
 	// A disk that is missing may have seen a writer or a batch that the others have not.
 	const beyond = 16
 	rep.Incarnation = r.newest.incarnation + beyond
-	tmp := filepath.Join(dir, "catalog.db.new")
-	removeCatalog(tmp)
-	cat, err := newCatalog(tmp, r.cfg, numbers{incarnation: rep.Incarnation, reserved: max(r.newest.sequence, r.newest.committed) + sequenceBlock})
+	removeCatalog(path)
+	cat, err := newCatalog(path, r.cfg, numbers{incarnation: rep.Incarnation, reserved: max(r.newest.sequence, r.newest.committed) + sequenceBlock})
 	if err != nil {
 		return err
 	}
@@ -318,25 +396,15 @@ func (r *recovery) replace(ctx context.Context, dir string, rep *RecoverReport) 
 		err = r.keepTable(ctx, cat)
 	}
 	if err == nil {
-		err = carryLedger(ctx, filepath.Join(dir, "catalog.db"), cat)
+		err = carryLedger(ctx, old, cat)
 	}
 	if err == nil {
 		_, err = cat.writes.conn.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`)
 	}
 	if err = errors.Join(err, cat.close()); err != nil {
-		removeCatalog(tmp)
-		return err
+		removeCatalog(path)
 	}
-	path := filepath.Join(dir, "catalog.db")
-	for _, suffix := range []string{"-wal", "-shm", ""} {
-		if err := os.Rename(path+suffix, path+".old"+suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
-	}
-	if err := os.Rename(tmp, path); err != nil {
-		return err
-	}
-	return syncDir(dir)
+	return err
 }
 
 func removeCatalog(path string) {
@@ -356,7 +424,7 @@ func (r *recovery) replay(ctx context.Context, cat *catalog, rep *RecoverReport)
 	if err != nil {
 		return err
 	}
-	k, kept := r.cfg.Scheme.K, map[uint64]bool{}
+	k := r.cfg.Scheme.K
 	return cat.update(ctx, func(t *tx) error {
 		t.find = func(id uint64) *stripe {
 			if f := r.stripes[id]; f != nil {
@@ -367,10 +435,9 @@ func (r *recovery) replay(ctx context.Context, cat *catalog, rep *RecoverReport)
 		if err := r.load(ctx, t, base); err != nil {
 			return err
 		}
-		rep.Checkpoint, rep.Sequence = base.Batch, base.Batch
+		rep.Checkpoint, rep.Sequence = max(base.Batch, r.floor), max(base.Batch, r.floor)
 		for _, b := range batches {
 			rep.Batches++
-			kept[b.seq] = true
 			t.seq, rep.Sequence = b.seq, b.seq
 			for i, rec := range b.records {
 				rep.Records++
@@ -381,7 +448,7 @@ func (r *recovery) replay(ctx context.Context, cat *catalog, rep *RecoverReport)
 			}
 		}
 		for id, f := range r.stripes {
-			if f.Journal > 0 && kept[f.Seq] && t.fresh[id] == nil {
+			if f.Journal > 0 && r.kept[f.Seq] && t.fresh[id] == nil {
 				t.addStripe(f.stripe)
 			}
 		}
@@ -403,15 +470,31 @@ func (r *recovery) abandoned() map[uint64]bool {
 
 // load puts what a checkpoint holds into an empty catalog.
 func (r *recovery) load(ctx context.Context, t *tx, base checkpointed) error {
-	if base.Layout == nil {
-		return nil
-	}
 	t.seq = base.Batch
-	err := r.readCheckpoint(ctx, base, func(table string, columns []string, values []any) error {
+	row := func(table string, columns []string, values []any) error {
 		return t.load(table, columns, values, func(layout []extent) { r.invent(record{Layout: layout}, r.cfg.Scheme.K) })
-	})
+	}
+	var err error
+	switch {
+	case base.Layout != nil && base.Batch >= r.floor:
+		err = r.readCheckpoint(ctx, base, row)
+	case r.from != nil:
+		in, out := io.Pipe()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			out.CloseWithError(r.from.dump(ctx, out, func(uint64) {}))
+		}()
+		_, err = readCheckpoint(in, row)
+		in.CloseWithError(errClosed)
+		<-done
+		if err == nil && base.Layout != nil { // below the copy: should the catalog be lost again, it is needed
+			r.invent(record{Layout: base.Layout}, r.cfg.Scheme.K)
+			err = t.checkpoint(record{Size: base.Size, FromSequence: int64(base.Batch), Layout: base.Layout})
+		}
+	}
 	if err != nil {
-		return fmt.Errorf("checkpoint of batch %d: %w", base.Batch, err)
+		return fmt.Errorf("state to begin from: %w", err)
 	}
 	return nil
 }
@@ -459,6 +542,9 @@ func (r *recovery) history(ctx context.Context, rep *RecoverReport) (base checkp
 		slices.Reverse(uncertain)
 		rep.Uncertain = append(rep.Uncertain, uncertain...)
 	}()
+	if r.asOf {
+		return base, nil, nil
+	}
 	for _, seq := range slices.Backward(numbers) {
 		if seq <= base.Batch {
 			break
@@ -476,9 +562,14 @@ func (r *recovery) history(ctx context.Context, rep *RecoverReport) (base checkp
 				uncertain = append(uncertain, fmt.Sprintf("batch %d was never acknowledged and is not whole: dropped (%s)", seq, summary(b)))
 				continue
 			}
-			uncertain = append(uncertain, fmt.Sprintf("batch %d was not known to be committed and is whole: kept (%s)", seq, summary(b)))
+			if slices.ContainsFunc(b.records, func(rec record) bool { return rec.Kind != recFence }) {
+				uncertain = append(uncertain, fmt.Sprintf("batch %d was not known to be committed and is whole: kept (%s)", seq, summary(b)))
+			}
 		}
-		list = append(list, b)
+		r.kept[seq] = true
+		if seq > r.floor {
+			list = append(list, b)
+		}
 		if base.Layout == nil {
 			var lost string
 			if base, lost, err = r.checkpointIn(ctx, b); err != nil {
