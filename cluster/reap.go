@@ -6,6 +6,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/wattle-storage/wattle/disks"
 	"github.com/wattle-storage/wattle/placement"
@@ -87,6 +88,12 @@ func (c *Cluster) reapSome(limit int) error {
 		return nil
 	}
 	committed, pinned := c.committed.Load(), c.pinned()
+	aged, err := c.ripe(context.Background(), time.Now())
+	if err != nil {
+		c.catalog.dying.Store(true)
+		return err
+	}
+	pinned = min(pinned, aged)
 	list, err := c.catalog.dead(context.Background(), pinned+1, limit)
 	if err != nil || pinned < committed || len(list) > 0 { // there may be more, now or later
 		c.catalog.dying.Store(true)

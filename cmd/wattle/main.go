@@ -115,7 +115,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 			compareCommand(),
 			mbCommand(), rbCommand(), putCommand(), getCommand(), catCommand(), lsCommand(), rmCommand(), statCommand(), cpCommand(), duCommand(), findCommand(),
 			statusCommand(), failCommand(), restoreCommand(), corruptCommand(), repairCommand(), scrubCommand(), recoverCommand(),
-			compactCommand(), addCommand(), drainCommand(), replaceCommand(), rebalanceCommand(), placementCommand(), energyCommand(), whatifCommand(), claimsCommand(), durabilityCommand(), profilesCommand(), serveCommand(), userCommand(), benchCommand(), completionCommand(), fsckCommand(), doctorCommand(), backupCommand(), exportCommand(),
+			compactCommand(), addCommand(), drainCommand(), replaceCommand(), rebalanceCommand(), placementCommand(), energyCommand(), whatifCommand(), claimsCommand(), durabilityCommand(), profilesCommand(), serveCommand(), userCommand(), benchCommand(), completionCommand(), fsckCommand(), doctorCommand(), backupCommand(), exportCommand(), trashCommand(),
 			importCommand(), planCommand(), reportCommand(), calibrateCommand(),
 		},
 	}
