@@ -52,6 +52,7 @@ func thinned(t testing.TB, c *Cluster) map[string][]byte {
 }
 
 func TestCompactCrash(t *testing.T) {
+	t.Parallel()
 	s := newStill(t, InitOptions{}, func(c *Cluster, m *memDisks) map[string][]byte { return thinned(t, c) })
 	s.crashEverywhere(t, func(c *Cluster) error {
 		_, err := c.Compact(ctx, CompactOptions{Checkpoint: true})
@@ -72,6 +73,7 @@ func raw(t testing.TB, c *Cluster) (used, stored int64) {
 // TestCompactDeletes: after nine tenths of a random set were deleted, space returns to near
 // what the scheme takes, with bounded writing; and what is left is read from either side of it.
 func TestCompactDeletes(t *testing.T) {
+	t.Parallel()
 	c, dir := newCluster(t, InitOptions{Map: DefaultMap(1, 1, 8, 1, 1e12), Scheme: scheme(t, "rs:6+2")})
 	rng := rand.New(rand.NewPCG(1, 2))
 	want := map[string][]byte{}

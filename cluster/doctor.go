@@ -78,7 +78,7 @@ func (d *doctor) state() {
 		d.say(level, "wattle repair", "%d stripes lack shards", n)
 	}
 	if n := s.Stripes.Misplaced; n > 0 {
-		d.say(AdviceWarning, "bring the site back, or add disks where they lack, and move the shards", "%d stripes lie where the rule does not allow them", n)
+		d.say(AdviceWarning, "bring the site back, or add disks where they lack, then wattle repair", "%d stripes lie where the rule does not allow them", n)
 	}
 	if names, err := d.c.catalog.unchecked(); err == nil && len(names) > 0 {
 		d.say(AdviceNote, "wattle repair, once they are there", "not read since they were away: %s", strings.Join(names, ", "))

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
@@ -84,5 +85,49 @@ func TestRecoverFromBackup(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "catalog.db")); err == nil {
 		t.Error("a catalog appeared in the cluster")
+	}
+}
+
+// TestRecoverCrash: recovery that is cut at any call leaves what another one needs.
+func TestRecoverCrash(t *testing.T) {
+	t.Parallel()
+	s := newStill(t, InitOptions{}, func(c *Cluster, m *memDisks) map[string][]byte {
+		want := thinned(t, c)
+		if _, err := c.Compact(ctx, CompactOptions{Checkpoint: true}); err != nil {
+			t.Fatal(err)
+		}
+		put(t, c, "later", randomBytes(500, 5))
+		want["later"] = randomBytes(500, 5)
+		return want
+	})
+	for n := 1; ; n += 3 {
+		c, m := s.open(t)
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if n%2 == 0 {
+			removeCatalog(filepath.Join(c.dir, "catalog.db"))
+		}
+		m.power.set(n)
+		_, err := Recover(ctx, c.dir, Options{Open: m}, nil)
+		if !m.power.wentOff() {
+			if err != nil {
+				t.Fatal(err)
+			}
+			return
+		}
+		rng := rand.New(rand.NewPCG(uint64(n), 1))
+		for i := range int32(len(m.fs)) {
+			m.fs[i].Crash(rng)
+		}
+		m.power.set(-1)
+		if rep, err := Recover(ctx, c.dir, Options{Open: m}, nil); err != nil || len(rep.Unreadable) > 0 {
+			t.Fatalf("power off at call %d: %+v, %v", n, rep, err)
+		}
+		c = openMem(t, c.dir, m)
+		if err := s.check(c); err != nil {
+			t.Fatalf("power off at call %d: %v", n, err)
+		}
+		c.Close()
 	}
 }

@@ -36,6 +36,7 @@ type RepairReport struct {
 	Checked    []string      `json:"checked,omitempty"`   // disks that were away and were read before their shards were trusted
 	Kept       int64         `json:"kept"`                // sound shards on those, which needed nothing
 	Misplaced  int64         `json:"misplaced,omitempty"` // shards put outside the rule, by wish
+	Cured      int64         `json:"cured,omitempty"`     // shards moved from where the rule does not allow them
 	Left       int64         `json:"left"`                // stripes still degraded, for want of disks
 	Lost       int64         `json:"lost"`                // stripes beyond repair
 	LostKeys   []string      `json:"lost_objects,omitempty"`
@@ -143,6 +144,67 @@ func (r *repair) run(ctx context.Context) error {
 			size := int64(c.shard)
 			r.o.Progress(done*size, total*size)
 		}
+	}
+	if r.o.AllowMisplaced {
+		return nil
+	}
+	return r.cure(ctx)
+}
+
+// cure moves shards that lie where the rule does not allow them to where it does, as far as
+// there are such disks by now.
+func (r *repair) cure(ctx context.Context) error {
+	var ids []uint64
+	err := r.c.catalog.stripes(ctx, func(s *stripe, freed bool) error {
+		if !freed && s.Refs > 0 && r.c.misplaced(s) {
+			ids = append(ids, s.ID)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for chunk := range slices.Chunk(ids, repairGroup) {
+		for _, id := range chunk {
+			if err := r.cureStripe(ctx, id); err != nil {
+				return errors.Join(err, r.record(context.WithoutCancel(ctx)))
+			}
+		}
+		if err := r.record(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *repair) cureStripe(ctx context.Context, id uint64) error {
+	s, freed, err := r.c.catalog.standing(ctx, id)
+	if err != nil || s == nil || freed || s.Refs == 0 {
+		return err
+	}
+	for i, p := range s.Places {
+		row := s.row()
+		row[i] = none
+		if p.Disk == none || !r.c.readable(p.Disk) || r.c.config.Map.Allowed(r.c.config.Rule, row, p.Disk) {
+			continue
+		}
+		targets, within := r.c.targets(s, i, false)
+		if within == 0 {
+			continue
+		}
+		if err := r.pace.wait(ctx, 2*int(p.Length)); err != nil {
+			return err
+		}
+		m, err := r.c.copyShard(ctx, s, false, i, targets[0], disks.AppendOptions{UseReserve: true})
+		if err != nil {
+			r.c.notify("stripe %x: %v", s.ID, err)
+			continue
+		}
+		s.Places[i] = m.new
+		r.moves = append(r.moves, m)
+		r.rep.Cured++
+		r.rep.BytesRead += int64(p.Length)
+		r.rep.BytesWrite += int64(m.new.Length)
 	}
 	return nil
 }

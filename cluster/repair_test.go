@@ -34,6 +34,7 @@ func whole(t testing.TB, c *Cluster) {
 }
 
 func TestRepairCrash(t *testing.T) {
+	t.Parallel()
 	s := newStill(t, InitOptions{}, func(c *Cluster, m *memDisks) map[string][]byte {
 		want := mixed(t, c)
 		c = loseDisk(t, c, m, 2)
@@ -163,6 +164,20 @@ func TestMisplaced(t *testing.T) {
 	st, err := c.Status(ctx)
 	if err != nil || st.Stripes.Degraded > 0 || st.Stripes.Misplaced == 0 {
 		t.Errorf("%+v, %v", st.Stripes, err)
+	}
+	if err := s.check(c); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range c.diskIDs() { // the site comes back after all
+		m.set(int32(id), disks.Fault{})
+	}
+	c = reopenMem(t, c)
+	rep, err = c.Repair(ctx, nil)
+	if err != nil || rep.Cured == 0 {
+		t.Fatalf("with the site back: %+v, %v", rep, err)
+	}
+	if st, err = c.Status(ctx); err != nil || st.Stripes.Misplaced+st.Stripes.Degraded > 0 {
+		t.Errorf("cured: %+v, %v", st.Stripes, err)
 	}
 	if err := s.check(c); err != nil {
 		t.Fatal(err)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"strconv"
 	"testing"
 	"time"
 
@@ -144,6 +146,7 @@ func TestScrubBudget(t *testing.T) {
 }
 
 func TestScrubCrash(t *testing.T) {
+	t.Parallel()
 	s := newStill(t, InitOptions{}, func(c *Cluster, m *memDisks) map[string][]byte { return ill(t, c, m) })
 	s.crashEverywhere(t, func(c *Cluster) error {
 		rep, err := c.Scrub(ctx, ScrubOptions{Parity: 1})
@@ -171,4 +174,54 @@ func TestPace(t *testing.T) {
 	if d := new(pace).delay(now, 1e9); d != 0 {
 		t.Errorf("without a rate: %v", d)
 	}
+}
+
+// TestFlips: bits flip in as many shards of every stripe as the code stands. No read returns a
+// wrong byte, a scrub finds every shard that was hit, and repair makes all whole. WATTLE_FLIPS
+// sets the number of bits.
+func TestFlips(t *testing.T) {
+	t.Parallel()
+	s := newStill(t, InitOptions{}, func(c *Cluster, m *memDisks) map[string][]byte { return mixed(t, c) })
+	c, m := s.open(t)
+	flips, rng := 2000, rand.New(rand.NewPCG(5, 6))
+	if n, err := strconv.Atoi(os.Getenv("WATTLE_FLIPS")); err == nil {
+		flips = n
+	}
+	flipped, found := 0, int64(0)
+	for flipped < flips {
+		hit := int64(0)
+		err := c.catalog.stripes(ctx, func(st *stripe, freed bool) error {
+			if freed || st.Refs == 0 {
+				return nil
+			}
+			for _, i := range rng.Perm(len(st.Places))[:rng.IntN(st.Scheme.M+1)] {
+				if st.Places[i].Disk == none || st.size(i) == 0 {
+					continue
+				}
+				bits := 1 + 2*rng.IntN(40) // an odd number cannot undo itself
+				if err := m.open[int32(st.Places[i].Disk)].Corrupt(st.Places[i].Address, bits, rng); err != nil {
+					return err
+				}
+				flipped += bits
+				hit++
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.check(c); err != nil {
+			t.Fatalf("after %d flips: %v", flipped, err)
+		}
+		rep, err := c.Scrub(ctx, ScrubOptions{Parity: -1})
+		if err != nil || rep.Corrupt != hit || hit > 0 && (rep.Repair == nil || rep.Repair.Shards != hit || rep.Repair.Left+rep.Repair.Lost > 0) {
+			t.Fatalf("%d shards were hit, and found: %+v, %v", hit, rep, err)
+		}
+		found += rep.Corrupt
+	}
+	if err := s.check(c); err != nil {
+		t.Fatal(err)
+	}
+	whole(t, c)
+	t.Logf("%d bits in %d shards, all found and repaired", flipped, found)
 }

@@ -61,6 +61,9 @@ func showRepair(w io.Writer, r cluster.RepairReport) {
 	if len(r.Checked) > 0 {
 		fmt.Fprintf(w, "back after an absence and read: %s; %s sound\n", shorten(r.Checked, 5), count(int(r.Kept), "shard"))
 	}
+	if r.Cured > 0 {
+		fmt.Fprintf(w, "%s moved from where the rule does not allow them\n", count(int(r.Cured), "shard"))
+	}
 	if r.Misplaced > 0 {
 		fmt.Fprintf(w, "%s put where the rule does not allow them, by wish\n", count(int(r.Misplaced), "shard"))
 	}
