@@ -349,22 +349,28 @@ func (c *counting) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// readCheckpointed takes from the catalog which checkpoint there is.
-func (c *Cluster) readCheckpointed() error {
-	blob, err := c.catalog.meta("checkpoint")
+// checkpointed says which checkpoint there is; without one all is zero.
+func (c *catalog) checkpointed() (checkpointed, error) {
+	blob, err := c.meta("checkpoint")
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil
+		return checkpointed{}, nil
 	}
 	var p checkpointed
 	if err == nil {
 		p, err = decodeCheckpointed(blob)
 	}
 	if err != nil {
-		return fmt.Errorf("catalog: checkpoint: %w", err)
+		return p, fmt.Errorf("catalog: checkpoint: %w", err)
 	}
+	return p, nil
+}
+
+// readCheckpointed takes from the catalog which checkpoint there is.
+func (c *Cluster) readCheckpointed() error {
+	p, err := c.catalog.checkpointed()
 	c.checkpoint.Store(p.Batch)
-	c.spent.Store(true)
-	return nil
+	c.spent.Store(p.Batch > 0)
+	return err
 }
 
 // needed tells whether recovery needs the journal in a stripe.

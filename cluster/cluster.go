@@ -49,6 +49,7 @@ var (
 	ErrStaleCatalog    = errors.New("the catalog is older than its disks")
 	ErrNewer           = errors.New("made by a newer version of wattle")
 	ErrNoSpace         = errors.New("no space left")
+	ErrIncomplete      = errors.New("acknowledged changes would be missing; bring the disks back, or force it for good")
 	ErrUnknownDomain   = errors.New("no such disk, host, rack or site")
 )
 
@@ -86,6 +87,8 @@ type Options struct {
 	// From, when set, is a copy of the catalog that Recover begins from, unless the disks hold a
 	// newer checkpoint.
 	From string
+	// Force lets Recover do without batches that are missing.
+	Force bool
 	// Open, when set, opens the disks in place of directories (tests, simulation).
 	Open DiskOpener
 
@@ -284,6 +287,7 @@ type RecoverReport struct {
 	Incarnation uint32   `json:"incarnation"`
 	Checkpoint  uint64   `json:"checkpoint"` // the batch whose state it began from; 0: none
 	Sequence    uint64   `json:"sequence"`
+	Gaps        []uint64 `json:"missing_batches,omitempty"` // committed, and nowhere on the disks that are there
 	BytesRead   int64    `json:"bytes_read"`
 	BytesUsed   int64    `json:"bytes_used"` // of the disks
 }

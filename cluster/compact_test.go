@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -271,11 +272,7 @@ func TestCheckpointLost(t *testing.T) {
 		return map[string][]byte{"before": randomBytes(100, 1), "after": randomBytes(100, 2)}
 	})
 	c, m := s.open(t)
-	blob, err := c.catalog.meta("checkpoint")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := decodeCheckpointed(blob)
+	p, err := c.catalog.checkpointed()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -294,11 +291,53 @@ func TestCheckpointLost(t *testing.T) {
 	for _, name := range []string{"catalog.db", "catalog.db-wal", "catalog.db-shm"} {
 		os.Remove(filepath.Join(c.dir, name))
 	}
-	rep, err := Recover(ctx, c.dir, Options{Open: m}, nil)
+	if _, err := Recover(ctx, c.dir, Options{Open: m}, nil); !errors.Is(err, ErrIncomplete) {
+		t.Errorf("without force: %v", err)
+	}
+	rep, err := Recover(ctx, c.dir, Options{Open: m, Force: true}, nil)
 	if err != nil || rep.Checkpoint != 0 || len(rep.Uncertain) == 0 {
 		t.Fatalf("%+v, %v", rep, err)
 	}
 	if !slices.ContainsFunc(rep.Uncertain, func(u string) bool { return strings.Contains(u, "checkpoint of batch") }) {
 		t.Errorf("uncertain: %q", rep.Uncertain)
+	}
+}
+
+// TestCheckpointMadeAnew: a checkpoint that is lost while the catalog is there is no loss:
+// repair makes another.
+func TestCheckpointMadeAnew(t *testing.T) {
+	s := newStill(t, InitOptions{}, func(c *Cluster, m *memDisks) map[string][]byte {
+		put(t, c, "k", randomBytes(100, 1))
+		if _, _, err := c.Checkpoint(ctx); err != nil {
+			t.Fatal(err)
+		}
+		return map[string][]byte{"k": randomBytes(100, 1)}
+	})
+	c, m := s.open(t)
+	p, err := c.catalog.checkpointed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := c.catalog.stripeByID(ctx, p.Layout[0].Stripe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range st.Places {
+		if at.Disk != none {
+			if err := c.disk(at.Disk).Free(ctx, []disks.Address{at.Address}, false); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	rep, err := c.Repair(ctx, nil)
+	if err != nil || rep.Lost > 0 {
+		t.Fatalf("%+v, %v", rep, err)
+	}
+	if again, err := c.catalog.checkpointed(); err != nil || again.Batch <= p.Batch {
+		t.Errorf("%+v, %v", again, err)
+	}
+	c = s.recovered(t, c, m)
+	if err := s.check(c); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -94,7 +94,7 @@ func OpenDisks(ctx context.Context, paths []string, scratch, from string) (*Clus
 	}
 	r := newRecovery(cfg)
 	defer r.close()
-	r.reading, r.asOf = true, from != ""
+	r.reading, r.force, r.asOf = true, true, from != ""
 	if err := r.begin(ctx, from); err != nil {
 		return nil, rep, err
 	}

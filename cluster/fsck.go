@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -125,16 +124,9 @@ func (f *fsck) objects(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	blob, err := f.c.catalog.meta("checkpoint")
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil
-	}
+	p, err := f.c.catalog.checkpointed()
 	if err != nil {
-		return err
-	}
-	p, err := decodeCheckpointed(blob)
-	if err != nil {
-		f.catalog("checkpoint: %v", err)
+		f.catalog("%v", err)
 		return nil
 	}
 	f.layout("checkpoint", p.Size, appendLayout(nil, p.Layout))

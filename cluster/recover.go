@@ -47,6 +47,7 @@ func Recover(ctx context.Context, dir string, o Options, p Progress) (RecoverRep
 	}
 	r := newRecovery(cfg)
 	r.around = o.around
+	r.force = o.Force
 	defer r.close()
 	if err := r.begin(ctx, o.From); err != nil {
 		return rep, err
@@ -160,6 +161,7 @@ type recovery struct {
 	floor    uint64                      // the batch whose state from holds
 	asOf     bool                        // that state is wanted, without what came after
 	reading  bool                        // the disks are not written to
+	force    bool                        // do with what there is
 	newest   struct {
 		incarnation         uint32
 		sequence, committed uint64
@@ -424,6 +426,9 @@ func (r *recovery) replay(ctx context.Context, cat *catalog, rep *RecoverReport)
 	if err != nil {
 		return err
 	}
+	if len(rep.Gaps) > 0 && !r.force {
+		return fmt.Errorf("%d batches are missing, the newest of them %d, with %d disks away: %w", len(rep.Gaps), rep.Gaps[len(rep.Gaps)-1], len(rep.Missing), ErrIncomplete)
+	}
 	k := r.cfg.Scheme.K
 	return cat.update(ctx, func(t *tx) error {
 		t.find = func(id uint64) *stripe {
@@ -537,7 +542,15 @@ func (r *recovery) view() *Cluster {
 func (r *recovery) history(ctx context.Context, rep *RecoverReport) (base checkpointed, list []batch, err error) {
 	numbers := slices.Sorted(maps.Keys(r.journals))
 	var uncertain []string
+	newer, want := uint64(0), uint64(0) // the batch that was looked at last, and the one it follows
+	gap := func(below uint64) {
+		if want > max(below, base.Batch, r.floor) && want < newer { // a copy that repair made names later ones
+			rep.Gaps = append(rep.Gaps, want)
+		}
+	}
 	defer func() {
+		gap(0)
+		slices.Reverse(rep.Gaps)
 		slices.Reverse(list)
 		slices.Reverse(uncertain)
 		rep.Uncertain = append(rep.Uncertain, uncertain...)
@@ -552,8 +565,11 @@ func (r *recovery) history(ctx context.Context, rep *RecoverReport) (base checkp
 		if r.aborted[seq] {
 			continue
 		}
+		gap(seq)
+		newer, want = seq, r.before[seq]
 		b, err := r.read(ctx, seq)
 		if err != nil {
+			rep.Gaps = append(rep.Gaps, seq)
 			uncertain = append(uncertain, fmt.Sprintf("batch %d: no copy of its journal can be read: %v", seq, err))
 			continue
 		}

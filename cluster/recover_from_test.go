@@ -2,10 +2,13 @@ package cluster
 
 import (
 	"bytes"
+	"errors"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/wattle-storage/wattle/disks"
 )
 
 // TestRecoverFromBackup: a copy of the catalog and the journals above it give the newest state,
@@ -129,5 +132,44 @@ func TestRecoverCrash(t *testing.T) {
 			t.Fatalf("power off at call %d: %v", n, err)
 		}
 		c.Close()
+	}
+}
+
+// TestRecoverRefuses: with more disks away than the scheme stands recovery does not make a
+// catalog that lacks what was acknowledged: repair would take the rest for orphans.
+func TestRecoverRefuses(t *testing.T) {
+	s := newStill(t, InitOptions{Scheme: scheme(t, "rs:2+1")}, func(c *Cluster, m *memDisks) map[string][]byte { return thinned(t, c) })
+	refused := false
+	for away := range 6 {
+		c, m := s.open(t)
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for i := range away {
+			m.set(int32(i), disks.Fault{Lost: true})
+		}
+		removeCatalog(filepath.Join(c.dir, "catalog.db"))
+		rep, err := Recover(ctx, c.dir, Options{Open: m}, nil)
+		switch {
+		case errors.Is(err, ErrIncomplete):
+			refused = true
+			if _, err := os.Stat(filepath.Join(c.dir, "catalog.db")); err == nil {
+				t.Errorf("%d disks away: refused, and a catalog is there", away)
+			}
+		case err != nil:
+			t.Fatalf("%d disks away: %v", away, err)
+		case away <= 1 && (len(rep.Unreadable) > 0 || int(rep.Objects) != len(s.want)):
+			t.Errorf("%d disks away: %+v", away, rep)
+		case int(rep.Objects) != len(s.want):
+			t.Errorf("%d disks away: %d objects of %d, and nothing was said", away, rep.Objects, len(s.want))
+		}
+		if refused {
+			if _, err := Recover(ctx, c.dir, Options{Open: m, Force: true}, nil); err != nil {
+				t.Errorf("%d disks away, forced: %v", away, err)
+			}
+		}
+	}
+	if !refused {
+		t.Error("never refused")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -84,11 +85,40 @@ func (c *Cluster) RepairWith(ctx context.Context, o RepairOptions) (RepairReport
 	r := &repair{c: c, o: o, pace: &pace{rate: o.Rate}, lost: map[uint64]bool{}}
 	err := r.run(ctx)
 	if err == nil && len(r.lost) > 0 {
+		err = r.checkpoint(ctx)
+	}
+	if err == nil && len(r.lost) > 0 {
 		r.rep.LostKeys, err = c.catalog.keysOf(ctx, c.config.Scheme.K, r.lost)
 	}
 	r.rep.Joules = int64(r.joules)
 	r.rep.Elapsed = time.Since(start)
 	return r.rep, err
+}
+
+// checkpoint makes a checkpoint anew when the one there is was lost: the catalog has all that
+// it held.
+func (r *repair) checkpoint(ctx context.Context) error {
+	p, err := r.c.catalog.checkpointed()
+	if err != nil {
+		return err
+	}
+	of := map[uint64]bool{}
+	for _, e := range p.Layout {
+		e.stripes(r.c.config.Scheme.K, func(id uint64, _ int64) { of[id] = r.lost[id] })
+	}
+	if !slices.Contains(slices.Collect(maps.Values(of)), true) {
+		return nil
+	}
+	if _, _, err := r.c.Checkpoint(ctx); err != nil {
+		return err
+	}
+	for id, lost := range of {
+		if lost {
+			delete(r.lost, id)
+			r.rep.Lost--
+		}
+	}
+	return nil
 }
 
 // A repair is one run of RepairWith.

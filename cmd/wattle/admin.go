@@ -193,13 +193,14 @@ func recoverCommand() *cli.Command {
 	return &cli.Command{
 		Name: "recover", Usage: "make the catalog anew from the disks alone", Category: "cluster",
 		Description: "Replays the journals that ride in the shards. As many disks may be missing as the\nscheme stands, or a site. An old catalog is kept beside the new one.\n\n" + examples("wattle recover", "wattle recover --from /mnt/other/wattle/wattle-catalog-….db"),
-		Flags:       []cli.Flag{&cli.StringFlag{Name: "from", Usage: "begin from this `COPY` of the catalog, made by backup"}},
+		Flags: []cli.Flag{&cli.StringFlag{Name: "from", Usage: "begin from this `COPY` of the catalog, made by backup"},
+			&cli.BoolFlag{Name: "force", Usage: "do without acknowledged changes that are on no disk that is there; repair then removes what only they knew"}},
 		Action: func(c *cli.Context) error {
 			if err := arguments(c, 0, 0, "no arguments"); err != nil {
 				return err
 			}
 			e := envOf(c)
-			r, err := cluster.Recover(c.Context, e.dir, cluster.Options{Notify: e.talk, From: c.String("from")}, nil)
+			r, err := cluster.Recover(c.Context, e.dir, cluster.Options{Notify: e.talk, From: c.String("from"), Force: c.Bool("force")}, nil)
 			if err != nil {
 				return err
 			}
