@@ -50,7 +50,7 @@ func fsckCommand() *cli.Command {
 }
 
 func showFsck(w io.Writer, r cluster.FsckReport) {
-	fmt.Fprintf(w, "%s of objects in %s, %s in %s; %s in place\n", count(int(r.Versions), "layout"), count(int(r.Buckets), "bucket"),
+	fmt.Fprintf(w, "%s of objects in %s, %s in %s; %s in place\n", count(int(r.Versions), "version"), count(int(r.Buckets), "bucket"),
 		count(int(r.Extents), "extent"), count(int(r.Stripes), "stripe"), count(int(r.Shards), "shard"))
 	fmt.Fprintf(w, "%d contradictions in the catalog, %d shards missing, %d corrupt, %s; %d stripes degraded, %d lost\n", r.Catalog, r.Missing, r.Corrupt,
 		count(int(r.Orphans), "orphan"), r.Degraded, r.Lost)
