@@ -309,6 +309,10 @@ func (c *Cluster) Checkpoint(ctx context.Context) (uint64, int64, error) {
 	if c.readOnly {
 		return 0, 0, ErrReadOnly
 	}
+	if err := c.checkpointing.Acquire(ctx, 1); err != nil { // of two at a time one would be refused as the older
+		return 0, 0, err
+	}
+	defer c.checkpointing.Release(1)
 	r, w := io.Pipe()
 	var seq uint64
 	size := int64(0)

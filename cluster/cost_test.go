@@ -22,7 +22,7 @@ import (
 // newMemCluster makes a cluster on disks in memory.
 func newMemCluster(t testing.TB, o InitOptions, deadline time.Duration) (*Cluster, *memDisks) {
 	t.Helper()
-	m, dir := newMemDisks(), filepath.Join(t.TempDir(), "c")
+	m, dir := newMemDisks(), filepath.Join(memDir(t), "c")
 	if err := initWith(dir, o, m); err != nil {
 		t.Fatal(err)
 	}

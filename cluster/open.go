@@ -72,6 +72,7 @@ type Cluster struct {
 	closeErr      error
 	reaping       *semaphore.Weighted // held across I/O, one at a time
 	repairing     *semaphore.Weighted // likewise
+	checkpointing *semaphore.Weighted // likewise
 	background    sync.WaitGroup
 
 	codes sync.Map // erasure.Scheme -> *erasure.Code
@@ -116,7 +117,7 @@ func prepare(dir string, o Options) (*Cluster, error) {
 
 // blank is a cluster of which nothing was read yet.
 func blank(dir string, o Options) *Cluster {
-	c := &Cluster{dir: dir, readOnly: o.ReadOnly, deadline: o.Deadline, notify: o.Notify, opener: o.Open, reaping: semaphore.NewWeighted(1), repairing: semaphore.NewWeighted(1),
+	c := &Cluster{dir: dir, readOnly: o.ReadOnly, deadline: o.Deadline, notify: o.Notify, opener: o.Open, reaping: semaphore.NewWeighted(1), repairing: semaphore.NewWeighted(1), checkpointing: semaphore.NewWeighted(1),
 		pool: newPool(cmpOr(o.Memory, defaultMemory)), byID: map[placement.DiskID]placementDisk{},
 		disks: map[placement.DiskID]disks.Disk{}, absent: map[placement.DiskID]string{}, suspects: map[placement.DiskID]suspicion{},
 		pins: map[uint64]int{}, damages: map[damage]bool{},

@@ -12,6 +12,17 @@ import (
 	"github.com/wattle-storage/wattle/disks"
 )
 
+// memDir is a directory for the test alone, in memory where the system has such a place: the
+// catalog syncs with every batch, and thousands of those are only waiting on a busy disk.
+func memDir(t testing.TB) string {
+	dir, err := os.MkdirTemp("/dev/shm", "wattle-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
 // A still is a closed cluster on disks in memory that can be opened again and again as it was,
 // and what its objects hold.
 type still struct {
@@ -41,7 +52,7 @@ func newStill(t testing.TB, o InitOptions, fill func(c *Cluster, m *memDisks) ma
 // open opens a copy.
 func (s *still) open(t testing.TB) (*Cluster, *memDisks) {
 	t.Helper()
-	m, dir := newMemDisks(), filepath.Join(t.TempDir(), "c")
+	m, dir := newMemDisks(), filepath.Join(memDir(t), "c")
 	for n, f := range s.fs {
 		m.fs[n] = f.Clone()
 	}
