@@ -67,6 +67,7 @@ func (c *Cluster) relocate(ctx context.Context, moves []move, also func(*tx) err
 	if err := c.syncTargets(ctx, moves); err != nil {
 		return 0, err
 	}
+	moves = slices.DeleteFunc(slices.Clone(moves), func(m move) bool { return c.doubtful(m.new) }) // another's sync failed in between
 	left := make([]bool, len(moves))
 	for i, m := range moves {
 		left[i] = m.copied || c.holds(ctx, m)
