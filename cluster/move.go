@@ -32,9 +32,9 @@ func (c *Cluster) copyShard(ctx context.Context, s *stripe, freed bool, i int, t
 	sh := disks.Shard{Header: c.header(s, i)}
 	sh.Copied = true
 	if freed {
-		h, j, err := from.ReadJournal(ctx, m.old.Address)
+		h, j, err := c.journalOf(ctx, s, i)
 		if err != nil {
-			return m, fmt.Errorf("disk %s: %w", c.name(m.old.Disk), err)
+			return m, err
 		}
 		sh.Journal, sh.Committed, sh.Columns = j, h.Committed, make([]uint32, len(s.Columns))
 	} else {
@@ -67,10 +67,9 @@ func (c *Cluster) relocate(ctx context.Context, moves []move, also func(*tx) err
 	if err := c.syncTargets(ctx, moves); err != nil {
 		return 0, err
 	}
-	moves = slices.DeleteFunc(slices.Clone(moves), func(m move) bool { return c.doubtful(m.new) }) // another's sync failed in between
 	left := make([]bool, len(moves))
 	for i, m := range moves {
-		left[i] = m.copied || c.holds(ctx, m)
+		left[i] = m.copied || m.old != m.new && c.holds(ctx, m) // a disk that began anew may give the same address
 	}
 	if err := c.reaping.Acquire(ctx, 1); err != nil { // a stripe is freed whole: not while a shard of it is on its way
 		return 0, err

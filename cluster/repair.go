@@ -409,7 +409,7 @@ func (r *repair) confirm(ctx context.Context, p *patient) (away bool) {
 			err = r.read(ctx, p.stripe, i, make([]byte, p.size(i)))
 		}
 		if err == nil && p.carries(i) && r.c.needed(p.stripe) {
-			_, _, err = r.c.disk(at.Disk).ReadJournal(ctx, at.Address)
+			_, _, err = r.c.journalOf(ctx, p.stripe, i)
 		}
 		if err != nil {
 			away = away || unreachable(err)
@@ -587,15 +587,29 @@ func (c *Cluster) journal(ctx context.Context, s *stripe, bad []int) ([]byte, ui
 		if slices.Contains(bad, i) || !s.carries(i) || p.Disk == none {
 			continue
 		}
-		d := c.disk(p.Disk)
-		if d == nil {
-			continue
-		}
-		if h, j, err := d.ReadJournal(ctx, p.Address); err == nil {
+		if h, j, err := c.journalOf(ctx, s, i); err == nil {
 			return j, h.Committed, nil
 		}
 	}
 	return nil, 0, fmt.Errorf("stripe %x: no copy of its journal can be read", s.ID)
+}
+
+// journalOf reads the copy of the journal in shard i. What lies at its address may be another
+// shard: a disk that was lost begins anew, and gives addresses again.
+func (c *Cluster) journalOf(ctx context.Context, s *stripe, i int) (disks.Header, []byte, error) {
+	p := s.Places[i]
+	d := c.disk(p.Disk)
+	if d == nil {
+		return disks.Header{}, nil, disks.ErrLost
+	}
+	h, j, err := d.ReadJournal(ctx, p.Address)
+	if err == nil && (h.Stripe != s.ID || int(h.Index) != i) {
+		err = disks.ErrGone
+	}
+	if err != nil {
+		return h, nil, fmt.Errorf("disk %s: %w", c.name(p.Disk), err)
+	}
+	return h, j, nil
 }
 
 // targets returns the disks that may take shard i: the table's first, then others. The first

@@ -201,3 +201,45 @@ func TestRepairReadsTheGroup(t *testing.T) {
 		t.Errorf("%d bytes were read for each of %d shards of 256 KiB; a group has three others", perShard, rep.Shards)
 	}
 }
+
+// TestDisksBegunAnew: disks are replaced by empty ones, which give the same addresses again,
+// to other shards or to the same. Nothing is taken for another, and nothing made anew is
+// given back.
+func TestDisksBegunAnew(t *testing.T) {
+	t.Parallel()
+	s := newStill(t, InitOptions{}, func(c *Cluster, m *memDisks) map[string][]byte {
+		want := map[string][]byte{}
+		for i := range 12 { // journals and shards of equal sizes, so that addresses agree in all
+			key := fmt.Sprint("k", i)
+			want[key] = randomBytes(600, uint64(i))
+			put(t, c, key, want[key])
+			if err := c.MakeBucket(ctx, fmt.Sprintf("bucket-%02d", i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return want
+	})
+	c, m := s.open(t)
+	for round := range 2 {
+		for _, id := range c.diskIDs() {
+			c = loseDisk(t, c, m, id)
+			rep, err := c.Repair(ctx, nil)
+			if err != nil || rep.Left+rep.Lost > 0 {
+				t.Fatalf("round %d, disk %d: %+v, %v", round, id, rep, err)
+			}
+			if f := fsckOf(t, c, FsckOptions{Deep: true}); f.Err() != nil || f.Missing+f.Corrupt+f.Degraded > 0 {
+				t.Fatalf("round %d, disk %d: %+v after %+v", round, id, f, rep)
+			}
+			if again, err := c.Repair(ctx, nil); err != nil || again.Shards > 0 {
+				t.Fatalf("round %d, disk %d: the next repair made %d shards anew, %v", round, id, again.Shards, err)
+			}
+		}
+	}
+	if err := s.check(c); err != nil {
+		t.Fatal(err)
+	}
+	c = s.recovered(t, c, m)
+	if err := s.check(c); err != nil {
+		t.Fatal(err)
+	}
+}
