@@ -127,6 +127,11 @@ type waste struct {
 // round evacuates the most wasteful stripes, as many as memory allows to look at together. It
 // tells whether another round may find more.
 func (m *compaction) round(ctx context.Context) (bool, error) {
+	unpin, err := m.c.pin() // what is looked at stays until the end of the round
+	if err != nil {
+		return false, err
+	}
+	defer unpin()
 	list, full, err := m.wasteful(ctx)
 	if err != nil || len(list) == 0 {
 		return false, err
