@@ -502,13 +502,20 @@ func (c *catalog) change(ctx context.Context, f func(*tx) error) error {
 		}
 	}
 	if err := s.Commit(); err != nil {
-		return fmt.Errorf("catalog: %w", catalogError(err))
+		if err = catalogError(err); !errors.Is(err, ErrNoSpace) {
+			err = fmt.Errorf("%w: %w", errUncertain, err)
+		}
+		return fmt.Errorf("catalog: %w", err)
 	}
 	if t.dying {
 		c.dying.Store(true)
 	}
 	return nil
 }
+
+// errUncertain is a commit that failed in a way, such as a sync that failed, after which the
+// change may be in the write-ahead log all the same: only the next opening tells.
+var errUncertain = errors.New("nobody knows whether the change was committed; open the cluster again")
 
 // catalogError tells a full file system from other errors of the driver.
 func catalogError(err error) error {

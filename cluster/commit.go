@@ -173,6 +173,9 @@ func (c *Cluster) commit(batch []*request, answering func()) {
 }
 
 func (c *Cluster) tryCommit(batch []*request) ([]result, error) {
+	if err := c.uncertain.Load(); err != nil { // another batch would say of the last one that it was given up
+		return nil, *err
+	}
 	seq, err := c.nextSequence()
 	if err != nil {
 		return nil, err
@@ -221,6 +224,9 @@ func (c *Cluster) tryCommit(batch []*request) ([]result, error) {
 	results, err := c.record(batch, stripes, records, seq, stored)
 	if e := stored(); e != nil {
 		err = e // record may have ended before it came to ask
+	}
+	if errors.Is(err, errUncertain) { // its shards stay: the catalog may name them
+		return nil, err
 	}
 	if err != nil {
 		c.abort(stripes, carrier)
@@ -353,7 +359,10 @@ func (c *Cluster) record(batch []*request, stripes []*buffer, records []record, 
 	if err != nil {
 		if n, e := c.catalog.number("sequence"); e != nil || n != seq {
 			c.book.kept(c, false)
-			return nil, err // rolled back
+			if errors.Is(err, errUncertain) {
+				c.uncertain.Store(&err)
+			}
+			return nil, err // rolled back, or nobody knows
 		}
 	}
 	c.book.kept(c, true)

@@ -57,15 +57,23 @@ func takeLease(dir string) (*lease, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("lease: %w", err)
 	}
-	f, err := os.OpenFile(filepath.Join(dir, fmt.Sprintf("%d-%d", os.Getpid(), leases.Add(1))), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("lease: %w", err)
+	path := filepath.Join(dir, fmt.Sprintf("%d-%d", os.Getpid(), leases.Add(1)))
+	for {
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("lease: %w", err)
+		}
+		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+			f.Close()
+			return nil, fmt.Errorf("lease: %w", err)
+		}
+		mine, err := f.Stat()
+		there, e := os.Stat(path)
+		if err == nil && e == nil && os.SameFile(mine, there) {
+			return &lease{f}, nil // empty: holds everything until set
+		}
+		f.Close() // the writer found it before it was locked, and took it for one of a process that is gone
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("lease: %w", err)
-	}
-	return &lease{f}, nil // empty: holds everything until set
 }
 
 func (l *lease) set(seq uint64) error {

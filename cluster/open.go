@@ -55,9 +55,10 @@ type Cluster struct {
 	spent       atomic.Bool   // journals that a checkpoint made useless may be left
 	stripes     atomic.Uint64
 	commits     atomic.Int64
-	tried       bool   // a batch after the last committed one was given up; of the committer
-	unsaid      int64  // bytes of the last batch, which no later one names; of the committer
-	reserved    uint64 // sequences up to this one may be used; of the committer
+	uncertain   atomic.Pointer[error] // a commit of which nobody knows how it ended; no other follows
+	tried       bool                  // a batch after the last committed one was given up; of the committer
+	unsaid      int64                 // bytes of the last batch, which no later one names; of the committer
+	reserved    uint64                // sequences up to this one may be used; of the committer
 
 	told          atomic.Bool  // somebody was told that a file system is full
 	submitting    atomic.Int64 // callers of submit

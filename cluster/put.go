@@ -183,7 +183,7 @@ func (c *Cluster) stream(ctx context.Context, rec record, r io.Reader, o PutOpti
 	obj, err := c.submit(ctx, req)
 	if err != nil {
 		var decided requestError
-		if !errors.As(err, &decided) { // refused by a batch that was committed: the stripes are in the catalog, dead
+		if !errors.As(err, &decided) && !errors.Is(err, errUncertain) { // else the catalog names the stripes, or may
 			s.scrap()
 		}
 		return Object{}, err

@@ -366,7 +366,9 @@ func (r *recovery) replace(ctx context.Context, dir string, rep *RecoverReport) 
 		return err
 	}
 	path := filepath.Join(dir, "catalog.db")
-	for _, suffix := range []string{"-wal", "-shm", ""} {
+	// The database goes before its log: without that it would be an older one, and the log of
+	// the old must not be there when the new one comes.
+	for _, suffix := range []string{"", "-wal", "-shm"} {
 		if err := os.Rename(path+suffix, path+".old"+suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}

@@ -3,11 +3,14 @@ package cluster
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/wattle-storage/wattle/disks"
 )
 
 // together has the committer take what f does, one call after another, into one batch.
@@ -76,4 +79,35 @@ func TestRecoverLastBatch(t *testing.T) {
 	}
 	wantBytes(t, c, "b", []byte("new"))
 	wantBytes(t, c, "there", []byte("is"))
+}
+
+// TestUncertainCommit: after a commit of which nobody knows how it ended its shards stay, and
+// nothing more is written until the cluster is opened again.
+func TestUncertainCommit(t *testing.T) {
+	c, _ := newCluster(t, InitOptions{})
+	put(t, c, "a", []byte("old"))
+	shards := func() (n int) {
+		for _, id := range c.diskIDs() {
+			if err := c.disk(id).Scan(ctx, func(disks.Entry) error { n++; return nil }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return n
+	}
+	before := shards()
+	c.catalog.watch = func() error { return fmt.Errorf("sync: %w", errUncertain) }
+	if _, err := c.Put(ctx, "bucket", "a", bytes.NewReader([]byte("new")), PutOptions{}); !errors.Is(err, errUncertain) {
+		t.Fatalf("put: %v", err)
+	}
+	if shards() == before {
+		t.Error("the shards are gone, and the catalog may name them")
+	}
+	c.catalog.watch = nil
+	if _, err := c.Put(ctx, "bucket", "b", bytes.NewReader(nil), PutOptions{}); !errors.Is(err, errUncertain) {
+		t.Errorf("another put: %v", err)
+	}
+	wantBytes(t, c, "a", []byte("old"))
+	c = reopen(t, c, Options{})
+	wantBytes(t, c, "a", []byte("old"))
+	put(t, c, "a", []byte("new"))
 }

@@ -82,7 +82,7 @@ func (c *crashTest) must(args ...string) {
 	}
 }
 
-// kill runs a command and kills it within the time that it takes. It tells whether the command
+// kill runs a command and kills it within twice the time that it takes. It tells whether the command
 // had ended well before that, and whether it was refused.
 func (c *crashTest) kill(args ...string) (done, refused bool) {
 	c.t.Helper()
@@ -91,7 +91,7 @@ func (c *crashTest) kill(args ...string) (done, refused bool) {
 	if most == 0 {
 		most = 50 * time.Millisecond
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(c.rng.Int64N(int64(most)*5/4)))
+	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(c.rng.Int64N(2*int64(most))))
 	defer cancel()
 	var out bytes.Buffer
 	cmd := exec.CommandContext(ctx, "wattle", append([]string{"--dir", c.dir}, args...)...)
