@@ -303,6 +303,8 @@ func (d *Segments) findHoles(ctx context.Context, s *segment) (*holes, error) {
 		}
 		if err == nil && magic == 0 {
 			h.add(int64(e.Offset), at)
+		} else if from, to := e.data(); e.JournalSize > 0 && d.emptied(s, from, to) {
+			h.add(from, to)
 		}
 	}
 	d.mu.Lock()
@@ -311,6 +313,18 @@ func (d *Segments) findHoles(ctx context.Context, s *segment) (*holes, error) {
 	}
 	d.mu.Unlock()
 	return h, nil
+}
+
+// data is where a shard's data and sums lie.
+func (e Entry) data() (from, to int64) {
+	from = int64(e.Offset) + int64(HeaderSize(int(e.K)))
+	return from, from + stored(e.Size)
+}
+
+// emptied tells whether data was freed and the journal behind it kept: its last sum is gone.
+func (d *Segments) emptied(s *segment, from, to int64) bool {
+	var sum [sumSize]byte
+	return to-from > sumSize && s.f.readv([][]byte{sum[:]}, to-sumSize) == nil && allZero(sum[:])
 }
 
 // zeros adds what reads as zeros between two shards to the holes, and counts the rest as left.

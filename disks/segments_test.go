@@ -483,6 +483,33 @@ func TestFreeUnread(t *testing.T) {
 	}
 }
 
+// TestFreeTwice: data that an earlier process freed is not given back again with the journal.
+func TestFreeTwice(t *testing.T) {
+	fs := NewMemFS()
+	d, err := CreateMem(fs, testIdentity)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := d.Append(ctx, []Shard{testShard(3, 100_000), testShard(6, 50_000)}, AppendOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Free(ctx, a[:1], true); err != nil {
+		t.Fatal(err)
+	}
+	d = openedTwice(t, fs, d)
+	before := d.Space().Used
+	if err := d.Free(ctx, a[:1], false); err != nil {
+		t.Fatal(err)
+	}
+	if won := before - d.Space().Used; won > 8192 {
+		t.Errorf("header and journal gave back %d bytes", won)
+	}
+	if err := whole(d, testShard(6, 50_000), a[1]); err != nil {
+		t.Error(err)
+	}
+}
+
 func FuzzHeader(f *testing.F) {
 	for _, s := range []Shard{testShard(3, 10), testShard(1, 100_000), {Header: Header{K: 0}}} {
 		f.Add(appendHeader(nil, 7, 64, s.Header, uint32(len(s.Data)), uint32(len(s.Journal))), uint64(7), uint32(64))
