@@ -3,6 +3,7 @@ package cluster
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -267,8 +268,8 @@ func (m *compaction) move(ctx context.Context, g []resident) error {
 	many := make([]*request, 0, len(g))
 	for _, r := range g {
 		data, err := m.read(ctx, r)
-		if errors.Is(err, ErrDataLost) {
-			m.rep.Refused++ // repair will say it
+		if errors.Is(err, ErrDataLost) || errors.Is(err, sql.ErrNoRows) {
+			m.rep.Refused++ // repair will say it; or the stripe was deleted and freed meanwhile
 			continue
 		}
 		if err != nil {
