@@ -85,7 +85,7 @@ func mutants() []*mutant {
 			clear(s.c.pins)
 			s.c.mu.Unlock()
 		}},
-		{name: "uses sequences again", mostSeed: 60, opened: func(s *simulation) { s.c.sequence.Store(s.c.committed.Load()) }},
+		{name: "uses sequences again", mostSeed: 400, opened: func(s *simulation) { s.c.sequence.Store(s.c.committed.Load()) }},
 		{name: "sweeps with an old catalog", mostSeed: 60, catalog: (*simulation).disguise},
 	}
 }
