@@ -373,6 +373,9 @@ func (r *recovery) replace(ctx context.Context, dir string, rep *RecoverReport) 
 			return err
 		}
 	}
+	if err := syncDir(dir); err != nil {
+		return err
+	}
 	if err := os.Rename(tmp, path); err != nil {
 		return err
 	}
