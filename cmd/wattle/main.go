@@ -115,7 +115,9 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 			compareCommand(),
 			mbCommand(), rbCommand(), putCommand(), getCommand(), catCommand(), lsCommand(), rmCommand(), statCommand(), cpCommand(), duCommand(), findCommand(),
 			statusCommand(), failCommand(), restoreCommand(), corruptCommand(), repairCommand(), scrubCommand(), recoverCommand(),
-			compactCommand(), addCommand(), drainCommand(), replaceCommand(), rebalanceCommand(), placementCommand(), energyCommand(), whatifCommand(), claimsCommand(), durabilityCommand(), profilesCommand(), serveCommand(), userCommand(), benchCommand(), completionCommand(), fsckCommand(), doctorCommand(), backupCommand(), exportCommand(), trashCommand(),
+			compactCommand(), addCommand(), drainCommand(), replaceCommand(), rebalanceCommand(), placementCommand(),
+			fsckCommand(), doctorCommand(), backupCommand(), exportCommand(), trashCommand(),
+			energyCommand(), whatifCommand(), claimsCommand(), durabilityCommand(), profilesCommand(), serveCommand(), userCommand(), benchCommand(), completionCommand(),
 			importCommand(), planCommand(), reportCommand(), calibrateCommand(),
 		},
 	}
