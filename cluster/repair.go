@@ -49,18 +49,20 @@ type patient struct {
 	*stripe
 	freed bool
 	bad   []int
+	gone  []int // of bad: nothing of them is there to be read
 }
 
 // A sickness is a patient before its turn: no more than is needed to put it in order.
 type sickness struct {
 	id       uint64
 	bad      []int
-	survives int // how many more shards it may lose; the fewest come first
+	gone     []int // of bad: not where they should be
+	survives int   // how many more shards it may lose; the fewest come first
 }
 
 const (
 	repairParallel = 8
-	repairGroup    = 64 // stripes whose new places are synced and recorded together
+	repairGroup    = 128 // stripes whose new places are synced and recorded together
 )
 
 // Repair is RepairWith with no more than a progress.
@@ -151,6 +153,7 @@ func (r *repair) run(ctx context.Context) error {
 	for _, s := range list {
 		total += int64(len(s.bad))
 	}
+	recorded := func() error { return nil } // the group before, beside which the next is rebuilt
 	for chunk := range slices.Chunk(list, repairGroup) {
 		g, part := errgroup.WithContext(ctx)
 		g.SetLimit(r.o.Parallel)
@@ -158,13 +161,15 @@ func (r *repair) run(ctx context.Context) error {
 			g.Go(func() error { return r.stripe(part, s) })
 		}
 		err := g.Wait()
-		if e := r.record(context.WithoutCancel(ctx)); err == nil {
+		if e := recorded(); err == nil {
 			err = e
 		}
+		recorded = r.record(context.WithoutCancel(ctx))
 		if ctx.Err() != nil {
 			err = ctx.Err()
 		}
 		if err != nil {
+			recorded() //nolint:errcheck // what can be kept is kept; the first error is the one to tell
 			return err
 		}
 		for _, s := range chunk {
@@ -174,6 +179,9 @@ func (r *repair) run(ctx context.Context) error {
 			size := int64(c.shard)
 			r.o.Progress(done*size, total*size)
 		}
+	}
+	if err := recorded(); err != nil {
+		return err
 	}
 	if r.o.AllowMisplaced {
 		return nil
@@ -197,10 +205,10 @@ func (r *repair) cure(ctx context.Context) error {
 	for chunk := range slices.Chunk(ids, repairGroup) {
 		for _, id := range chunk {
 			if err := r.cureStripe(ctx, id); err != nil {
-				return errors.Join(err, r.record(context.WithoutCancel(ctx)))
+				return errors.Join(err, r.record(context.WithoutCancel(ctx))())
 			}
 		}
-		if err := r.record(ctx); err != nil {
+		if err := r.record(ctx)(); err != nil {
 			return err
 		}
 	}
@@ -239,19 +247,26 @@ func (r *repair) cureStripe(ctx context.Context, id uint64) error {
 	return nil
 }
 
-// record makes the moves of a group durable and known.
-func (r *repair) record(ctx context.Context) error {
+// record begins to make the moves of a group durable and known, and returns what waits for
+// the end of that.
+func (r *repair) record(ctx context.Context) func() error {
+	r.mu.Lock()
 	moves, sound := r.moves, r.sound
 	r.moves, r.sound = nil, nil
-	_, err := r.c.relocate(ctx, moves, func(t *tx) error {
-		for _, d := range sound {
-			if err := t.clearDamage(d.stripe, d.shard); err != nil {
-				return err
+	r.mu.Unlock()
+	done := make(chan error, 1)
+	go func() {
+		_, err := r.c.relocate(ctx, moves, func(t *tx) error {
+			for _, d := range sound {
+				if err := t.clearDamage(d.stripe, d.shard); err != nil {
+					return err
+				}
 			}
-		}
-		return nil
-	})
-	return err
+			return nil
+		})
+		done <- err
+	}()
+	return sync.OnceValue(func() error { return <-done })
 }
 
 // patients finds the stripes that lack shards: never placed, on a disk that is away, known
@@ -277,6 +292,9 @@ func (c *Cluster) patients(ctx context.Context) ([]sickness, error) {
 			}
 			if at.Disk == none || !c.readable(at.Disk) || missing[damage{s.ID, i}] || slices.Contains(bad[s.ID], i) {
 				p.bad = append(p.bad, i)
+			}
+			if missing[damage{s.ID, i}] {
+				p.gone = append(p.gone, i)
 			}
 		}
 		if len(p.bad) > 0 {
@@ -353,7 +371,7 @@ func (r *repair) stripe(ctx context.Context, s sickness) error {
 	if err != nil || st == nil || st.Refs == 0 && !r.c.needed(st) {
 		return err
 	}
-	p := patient{stripe: st, freed: freed}
+	p := patient{stripe: st, freed: freed, gone: s.gone}
 	for _, i := range s.bad {
 		if st.needs(i, freed) {
 			p.bad = append(p.bad, i)
@@ -401,6 +419,10 @@ func (r *repair) confirm(ctx context.Context, p *patient) (away bool) {
 		at := p.Places[i]
 		if at.Disk == none || !r.c.readable(at.Disk) {
 			away = away || at.Disk != none
+			bad = append(bad, i)
+			continue
+		}
+		if slices.Contains(p.gone, i) { // at its address a disk begun anew may hold another by now
 			bad = append(bad, i)
 			continue
 		}
