@@ -366,7 +366,7 @@ func (t *tx) use(layout []extent, sign int64) error {
 		}
 		e.stripes(k, func(id uint64, n int64) {
 			d := t.delta[id]
-			t.delta[id] = delta{d.refs + sign, d.live + sign*n}
+			t.delta[id] = delta{d.refs + sign, d.live + sign*e.room(n, k)}
 			t.dying = t.dying || sign < 0
 			if t.find != nil && t.fresh[id] == nil {
 				if s := t.find(id); s != nil {

@@ -86,8 +86,9 @@ type buffer struct {
 	shards  [][]byte // columns, then parity
 	journal []byte   // rides in the shards that carry it
 
-	mem     []byte // of pool, or nil
-	reserve bool   // may take the space that is kept from puts
+	plain   *plaintext // nil, or bytes of one object that are still to be encrypted
+	mem     []byte     // of pool, or nil
+	reserve bool       // may take the space that is kept from puts
 	hung    atomic.Bool
 }
 

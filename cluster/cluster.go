@@ -25,6 +25,7 @@ import (
 
 	"github.com/wattle-storage/wattle/erasure"
 	"github.com/wattle-storage/wattle/placement"
+	"github.com/wattle-storage/wattle/seal"
 )
 
 // Errors that callers branch on. Each is wrapped with what it concerns.
@@ -70,6 +71,7 @@ type InitOptions struct {
 	Margin   int            // shards beyond K that a write must reach; 0 means 1, negative none
 	PGs      int            // placement groups; 0 chooses
 	Capacity int64          // bytes of each disk of DefaultMap; 0: by profile
+	Key      seal.Key       // encrypts all that is written to the disks; zero: nothing is encrypted
 }
 
 // Options say how Open opens a cluster. The zero value opens it for writing.
@@ -84,6 +86,9 @@ type Options struct {
 	Notify func(format string, a ...any)
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
+	// Keys are what the cluster is encrypted with. Who writes must have all of them; who reads
+	// can do without, but for the bytes of objects.
+	Keys seal.Ring
 	// From, when set, is a copy of the catalog that Recover begins from, unless the disks hold a
 	// newer checkpoint.
 	From string
@@ -224,6 +229,7 @@ type Status struct {
 	Writable       bool         `json:"writable"`
 	WritableDown   bool         `json:"writable_site_down"` // puts go on with one site down
 	Why            string       `json:"why,omitempty"`
+	Key            string       `json:"key,omitempty"` // that what is written is encrypted with
 }
 
 // SiteStatus is one site of Status.

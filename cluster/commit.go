@@ -201,10 +201,11 @@ func (c *Cluster) tryCommit(batch []*request) ([]result, error) {
 		records = append(records, r.rec)
 	}
 	carrier := stripes[0]
-	carrier.journal = encodeJournal(records)
+	carrier.journal = c.sealJournal(encodeJournal(records), seq)
 	carrier.Journal = uint32(len(carrier.journal))
 	takes := slices.ContainsFunc(records, func(r record) bool { return r.Kind == recPut || r.Kind == recPart })
 	for _, b := range stripes {
+		b.Key = c.sealing()
 		b.Seq, b.reserve = seq, !takes // deletes and compaction must go on when the disks are full
 	}
 	defer func() {
@@ -407,7 +408,7 @@ func (c *Cluster) packBatch(batch []*request, bill *bill) []*buffer {
 		r.rec.Layout = r.rec.Layout[:r.spreadExtents()]
 		if len(r.data) > 0 {
 			items = append(items, r)
-			sizes = append(sizes, len(r.data))
+			sizes = append(sizes, c.packedLen(len(r.data)))
 		}
 	}
 	if len(items) == 0 {
@@ -429,9 +430,7 @@ func (c *Cluster) packBatch(batch []*request, bill *bill) []*buffer {
 	}
 	for i, r := range items {
 		s, b := slots[i], buffers[slots[i].Stripe]
-		copy(b.shards[s.Col][s.Off:], r.data)
-		r.rec.Layout = append(r.rec.Layout, extent{Stripe: b.ID, Col: uint8(s.Col), Off: s.Off, Len: int64(len(r.data)),
-			Sum: packedSum(b.ID, uint8(s.Col), s.Off, r.data)})
+		r.rec.Layout = append(r.rec.Layout, c.packInto(b.shards[s.Col], extent{Stripe: b.ID, Col: uint8(s.Col), Off: s.Off, Len: int64(len(r.data))}, r.data))
 	}
 	code := c.code(scheme)
 	for _, b := range buffers {

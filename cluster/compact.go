@@ -241,7 +241,7 @@ func grouped(all []resident) [][]resident {
 func (c *Cluster) packedSpace(g []resident) int64 {
 	sizes, journal := make([]int, len(g)), int64(0)
 	for i, r := range g {
-		sizes[i] = int(r.Len)
+		sizes[i] = int(r.sealed(r.Len))
 		journal += int64(len(r.key)+len(r.bucket)) + 80
 	}
 	s := c.config.Scheme

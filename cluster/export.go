@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/wattle-storage/wattle/disks"
+	"github.com/wattle-storage/wattle/seal"
 )
 
 // located opens disks in directories wherever they lie.
@@ -82,7 +83,7 @@ func (l *located) List() ([]disks.Identity, error) { return l.id, nil }
 // cluster: one is made in scratch, an empty directory, from the journals on the disks, or,
 // with from, from a copy of a catalog: then the objects are those of that time, as far as
 // their bytes are still there. Nothing is written to the disks.
-func OpenDisks(ctx context.Context, paths []string, scratch, from string) (*Cluster, RecoverReport, error) {
+func OpenDisks(ctx context.Context, paths []string, scratch, from string, keys seal.Ring) (*Cluster, RecoverReport, error) {
 	var rep RecoverReport
 	opener, err := findDisks(paths)
 	if err != nil {
@@ -92,7 +93,11 @@ func OpenDisks(ctx context.Context, paths []string, scratch, from string) (*Clus
 	if err != nil {
 		return nil, rep, err
 	}
+	if err := cfg.unlocks(keys); err != nil {
+		return nil, rep, err
+	}
 	r := newRecovery(cfg)
+	r.keys = keys
 	defer r.close()
 	r.reading, r.force, r.asOf = true, true, from != ""
 	if err := r.begin(ctx, from); err != nil {
@@ -108,6 +113,6 @@ func OpenDisks(ctx context.Context, paths []string, scratch, from string) (*Clus
 		return nil, rep, err
 	}
 	r.sum(&rep)
-	c, err := Open(ctx, scratch, Options{ReadOnly: true, Open: opener})
+	c, err := Open(ctx, scratch, Options{ReadOnly: true, Open: opener, Keys: keys})
 	return c, rep, err
 }

@@ -163,12 +163,8 @@ func (f *fsck) use(e extent, id uint64, n int64, k int) {
 		f.uses[id] = u
 	}
 	u.refs++
-	u.live += n
-	if e.Count == 0 {
-		u.columns[e.Col] = max(u.columns[e.Col], e.Off+uint32(e.Len))
-		return
-	}
-	for i, c := range spread(n, k, e.Shard) {
+	u.live += e.room(n, k)
+	for i, c := range e.columns(n, k) {
 		u.columns[i] = max(u.columns[i], c)
 	}
 }

@@ -8,11 +8,15 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"github.com/wattle-storage/wattle/seal"
 )
 
 func FuzzJournal(f *testing.F) {
 	layout := []extent{{Stripe: 7, Count: 3, Shard: 4096, Len: 100_000}, {Stripe: 1 << 41, Col: 3, Off: 4096, Len: 77, Sum: 1 << 63}}
 	f.Add(encodeJournal(nil))
+	f.Add(encodeJournal([]record{{Kind: recPut, Bucket: "bucket", Key: "k", Size: 100_077, Layout: []extent{
+		{Stripe: 7, Count: 3, Shard: 4096, Len: 100_000, Key: 9, Salt: seal.Salt{1}}, {Stripe: 1 << 41, Col: 3, Off: 4096, Len: 77, Sum: 1 << 63, Key: 1 << 31, Salt: seal.Salt{15: 2}}}}}))
 	f.Add(encodeJournal([]record{{Kind: recFence, Time: 5}}))
 	f.Add(encodeJournal([]record{
 		{Kind: recMakeBucket, Bucket: "bucket", Time: 1},
@@ -68,6 +72,8 @@ func FuzzStripeInfo(f *testing.F) {
 			s.Places[i].Disk = none
 		}
 		s.Places[0].Disk, s.Places[0].Segment, s.Places[0].Offset, s.Places[0].Length = 3, 9, 4096, 70_464
+		f.Add(s.appendInfo(nil))
+		s.Key = 1 << 31
 		f.Add(s.appendInfo(nil))
 	}
 	f.Fuzz(func(t *testing.T, p []byte) {

@@ -13,6 +13,7 @@ import (
 	"github.com/wattle-storage/wattle/disks"
 	"github.com/wattle-storage/wattle/energy"
 	"github.com/wattle-storage/wattle/placement"
+	"github.com/wattle-storage/wattle/seal"
 )
 
 // Stat returns what the catalog knows of an object.
@@ -106,8 +107,10 @@ func (o GetOptions) bounds(obj Object) (from, to int64, err error) {
 type part struct {
 	id       uint64
 	packed   *extent
-	shard    uint32 // column length of a spread stripe
+	shard    uint32 // column length of a spread stripe, before it was encrypted
 	from, to int64
+	key      seal.ID // of a spread stripe; 0: it is not encrypted
+	salt     seal.Salt
 }
 
 // parts cuts [from, to) of an object into the stripes that hold it.
@@ -120,7 +123,7 @@ func (c *Cluster) parts(layout []extent, from, to int64) []part {
 		e.stripes(k, func(id uint64, n int64) {
 			a, b := max(from, at), min(to, at+n)
 			if a < b {
-				p := part{id: id, shard: e.Shard, from: a - at, to: b - at}
+				p := part{id: id, shard: e.Shard, from: a - at, to: b - at, key: e.Key, salt: e.Salt}
 				if e.Count == 0 {
 					p.packed = e
 				}
@@ -277,8 +280,13 @@ func (r *reader) Close() error {
 
 // need is the memory to read a part with.
 func (c *Cluster) need(p part) int {
-	if p.packed != nil {
+	switch {
+	case p.packed != nil && p.key != 0: // it opens as a whole
+		return int(p.packed.sealed(p.packed.Len))
+	case p.packed != nil:
 		return int(p.to - p.from)
+	case p.key != 0:
+		return c.config.Scheme.K * int(seal.Len(int64(p.shard)))
 	}
 	return c.config.Scheme.K * int(p.shard)
 }
@@ -314,68 +322,118 @@ func (r *reader) wrap(err error) error {
 }
 
 func (r *reader) read(s *stripe, p part, mem []byte) ([][]byte, error) {
-	if p.packed != nil {
+	switch {
+	case p.packed != nil:
 		return r.readPacked(s, p, mem)
+	case p.key != 0:
+		return r.readSealed(s, p, mem)
 	}
-	return r.readSpread(s, p, mem)
+	order, lo, hi := p.ranges(len(s.Columns))
+	if err := r.readSpread(s, p.shard, order, lo, hi, nil, mem); err != nil {
+		return nil, err
+	}
+	c, first, last := int(p.shard), order[0], order[len(order)-1] // the columns of a range lie end to end
+	return [][]byte{mem[first*c+lo[first] : last*c+hi[last]]}, nil
+}
+
+// ranges tells which columns of a spread stripe of k columns a part needs, and from where to
+// where.
+func (p part) ranges(k int) (order, lo, hi []int) {
+	c := int64(p.shard)
+	lo, hi = make([]int, k), make([]int, k)
+	for i := range k {
+		a, b := max(p.from-int64(i)*c, 0), min(p.to-int64(i)*c, c)
+		if a < b {
+			lo[i], hi[i] = int(a), int(b)
+			order = append(order, i)
+		}
+	}
+	return order, lo, hi
 }
 
 // readPacked reads a packed extent: from its one shard, or rebuilt.
 func (r *reader) readPacked(s *stripe, p part, mem []byte) ([][]byte, error) {
 	e := p.packed
 	col, whole := int(e.Col), mem
-	if col >= len(s.Columns) || int64(e.Off)+e.Len > int64(s.Columns[col]) {
+	size := e.sealed(e.Len)
+	if col >= len(s.Columns) || int64(e.Off)+size > int64(s.Columns[col]) {
 		return nil, fmt.Errorf("stripe %x: %w: extent outside its column", s.ID, ErrDataLost)
 	}
-	if p.to-p.from < e.Len { // the sum is of the whole extent
-		whole = make([]byte, e.Len)
+	if int64(len(whole)) < size { // the sum is of the whole extent
+		whole = make([]byte, size)
 	}
-	good := func(b []byte) bool { return packedSum(s.ID, e.Col, e.Off, b) == e.Sum }
-	err := r.direct(s, col, int(e.Off), whole, true)
-	if err != nil || !good(whole) {
-		if err == nil {
-			err = disks.ErrCorrupt
-		}
+	good, err := r.c.openPacked(s, e)
+	if err != nil {
+		return nil, err
+	}
+	err = r.direct(s, col, int(e.Off), whole, true)
+	var plain []byte
+	if err == nil {
+		plain, err = good(whole)
+	}
+	if err != nil {
 		r.note(s, col, err)
 		want := make([][]byte, len(s.Places))
 		want[col] = whole
 		if err := r.rebuild(s, want, int(e.Off), len(whole), nil); err != nil {
 			return nil, err
 		}
-		if !good(whole) {
-			return nil, fmt.Errorf("stripe %x: %w: rebuilt bytes do not match the object's checksum", s.ID, ErrDataLost)
+		if plain, err = good(whole); err != nil {
+			return nil, fmt.Errorf("stripe %x: %w: rebuilt bytes do not match the object's checksum: %w", s.ID, ErrDataLost, err)
 		}
 	}
-	if len(whole) > len(mem) {
-		copy(mem, whole[p.from:p.to])
+	if int64(len(plain)) < e.Len {
+		return nil, fmt.Errorf("stripe %x: %w: extent shorter than its length", s.ID, ErrDataLost)
 	}
-	return [][]byte{mem[:p.to-p.from]}, nil
+	return [][]byte{plain[p.from:p.to]}, nil
 }
 
-// readSpread reads a range of a stripe whose columns lie end to end.
-func (r *reader) readSpread(s *stripe, p part, mem []byte) ([][]byte, error) {
-	k, c := len(s.Columns), int64(p.shard)
+// openPacked returns what verifies the bytes of a packed extent, decrypts them in place when they are
+// to be, and returns them.
+func (c *Cluster) openPacked(s *stripe, e *extent) (func([]byte) ([]byte, error), error) {
+	var box *seal.Box
+	if e.Key != 0 {
+		var err error
+		if box, err = c.box(e.Key, e.Salt); err != nil {
+			return nil, err
+		}
+	}
+	return func(p []byte) ([]byte, error) {
+		if packedSum(s.ID, e.Col, e.Off, p) != e.Sum {
+			return nil, disks.ErrCorrupt
+		}
+		if box == nil {
+			return p, nil
+		}
+		plain, err := box.Open(e.place(), p)
+		if err != nil {
+			err = fmt.Errorf("%w: %w", disks.ErrCorrupt, err)
+		}
+		return plain, err
+	}, nil
+}
+
+// readSpread reads ranges of the columns in order, each column c bytes long in mem, and makes
+// those anew that cannot be read or that are known to be bad.
+func (r *reader) readSpread(s *stripe, c uint32, order, lo, hi []int, bad map[int]bool, mem []byte) error {
 	cols := make([][]byte, s.Scheme.N())
-	lo, hi := make([]int, k), make([]int, k)
-	var order, failed []int
+	var failed []int
 	var mu sync.Mutex
 	var wg sync.WaitGroup
-	for i := range k {
-		a, b := max(p.from-int64(i)*c, 0), min(p.to-int64(i)*c, c)
-		if a >= b {
-			continue
-		}
-		lo[i], hi[i] = int(a), int(b)
-		cols[i] = mem[int64(i)*c+a : int64(i)*c+b]
-		order = append(order, i)
+	for _, i := range order {
+		cols[i] = mem[i*int(c)+lo[i] : i*int(c)+hi[i]]
 	}
 	read := func(i int) {
-		if err := r.direct(s, i, lo[i], cols[i], false); err != nil {
+		if !bad[i] {
+			err := r.direct(s, i, lo[i], cols[i], false)
+			if err == nil {
+				return
+			}
 			r.note(s, i, err)
-			mu.Lock()
-			failed = append(failed, i)
-			mu.Unlock()
 		}
+		mu.Lock()
+		failed = append(failed, i)
+		mu.Unlock()
 	}
 	if len(order) == 1 || r.many { // of many stripes two are read at the same time anyway
 		for _, i := range order {
@@ -393,15 +451,12 @@ func (r *reader) readSpread(s *stripe, p part, mem []byte) ([][]byte, error) {
 		wg.Wait()
 	}
 	if err := r.ctx.Err(); err != nil {
-		return nil, err
+		return err
 	}
 	if len(failed) > 0 {
-		if err := r.rebuildSpread(s, cols, lo, hi, failed); err != nil {
-			return nil, err
-		}
+		return r.rebuildSpread(s, cols, lo, hi, failed)
 	}
-	first, last := order[0], order[len(order)-1] // the columns of a range lie end to end
-	return [][]byte{mem[int64(first)*c+int64(lo[first]) : int64(last)*c+int64(hi[last])]}, nil
+	return nil
 }
 
 // rebuildSpread makes the failed columns anew over the smallest range that holds them all,

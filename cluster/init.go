@@ -14,6 +14,7 @@ import (
 	"github.com/wattle-storage/wattle/disks"
 	"github.com/wattle-storage/wattle/erasure"
 	"github.com/wattle-storage/wattle/placement"
+	"github.com/wattle-storage/wattle/seal"
 )
 
 // A config is what a cluster is made of. It stands in the catalog and in every disk's
@@ -27,9 +28,18 @@ type config struct {
 	Margin int            `json:"margin"`
 	PGs    int            `json:"pgs"`
 	Seed   uint64         `json:"seed"`
+	// Keys are the fingerprints of the keys that the cluster's data is encrypted with, the
+	// newest last: what is written is encrypted with that. Without any nothing is encrypted.
+	Keys []seal.Print `json:"keys,omitempty"`
 }
 
-const configFormat = 1
+// Formats of a cluster. One that is encrypted says 2, so that a version of wattle that cannot
+// read it refuses it.
+const (
+	plainFormat  = 1
+	sealedFormat = 2
+	configFormat = sealedFormat // the newest that this version reads
+)
 
 // A DiskOpener makes and opens disks by identity; directories by default.
 type DiskOpener interface {
@@ -183,7 +193,7 @@ func newCatalog(path string, cfg config, n numbers) (*catalog, error) {
 }
 
 func (o InitOptions) config() (config, error) {
-	c := config{Format: configFormat, Map: o.Map, Scheme: o.Scheme, Rule: o.Rule, Margin: o.Margin, PGs: o.PGs, Seed: 1}
+	c := config{Format: plainFormat, Map: o.Map, Scheme: o.Scheme, Rule: o.Rule, Margin: o.Margin, PGs: o.PGs, Seed: 1}
 	var id [16]byte
 	rand.Read(id[:])
 	c.ID = hex.EncodeToString(id[:])
@@ -217,6 +227,9 @@ func (o InitOptions) config() (config, error) {
 		return c, err
 	}
 	c.PGs = t.PGs()
+	if o.Key != (seal.Key{}) {
+		c.Format, c.Keys = sealedFormat, []seal.Print{o.Key.Print()}
+	}
 	return c, nil
 }
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/cespare/xxhash/v2"
+
+	"github.com/wattle-storage/wattle/seal"
 )
 
 // packLimit is the size up to which an object (or the rest of a larger one) lies in one
@@ -17,6 +19,10 @@ const packLimit = 64 << 10
 // A packed extent (Count 0) is the bytes [Off, Off+Len) of data column Col of Stripe; Sum
 // is their checksum. A spread extent (Count > 0) fills Count stripes with ids from Stripe
 // on, column after column, each column Shard bytes long but for the end.
+//
+// With a Key the bytes are encrypted, and take more room in their columns than Len and Shard
+// say: an envelope around those of a packed extent, around each unit of a spread one's columns.
+// Sum is then of what is stored.
 type extent struct {
 	Stripe uint64
 	Count  uint32
@@ -25,6 +31,47 @@ type extent struct {
 	Off    uint32
 	Len    int64
 	Sum    uint64
+
+	Key  seal.ID // 0: not encrypted
+	Salt seal.Salt
+}
+
+// sealed is the room that n bytes of the extent take in a column.
+func (e extent) sealed(n int64) int64 {
+	switch {
+	case e.Key == 0:
+		return n
+	case e.Count == 0: // one unit, however long
+		return n + seal.Overhead
+	}
+	return seal.Len(n)
+}
+
+// columns returns the lengths of the k columns of a stripe in which the extent has n bytes;
+// those of a packed one reach to its end.
+func (e extent) columns(n int64, k int) []uint32 {
+	if e.Count == 0 {
+		cols := make([]uint32, k)
+		cols[e.Col] = e.Off + uint32(e.sealed(n))
+		return cols
+	}
+	cols := spread(n, k, e.Shard)
+	for i, c := range cols {
+		cols[i] = uint32(e.sealed(int64(c)))
+	}
+	return cols
+}
+
+// room is the bytes that n bytes of the extent take in a stripe of k columns.
+func (e extent) room(n int64, k int) int64 {
+	if e.Key == 0 || e.Count == 0 {
+		return e.sealed(n)
+	}
+	total := int64(0)
+	for _, c := range e.columns(n, k) {
+		total += int64(c)
+	}
+	return total
 }
 
 // stripes calls f with the id of each stripe of the extent and the bytes it has there.
@@ -159,7 +206,12 @@ func appendLayout(p []byte, layout []extent) []byte {
 	p = binary.AppendUvarint(p, uint64(len(layout)))
 	for _, e := range layout {
 		p = binary.AppendUvarint(p, e.Stripe)
-		p = binary.AppendUvarint(p, uint64(e.Count))
+		if e.Key == 0 {
+			p = binary.AppendUvarint(p, uint64(e.Count))
+		} else {
+			p = binary.AppendUvarint(p, uint64(e.Count)|sealedExtent)
+			p = append(binary.LittleEndian.AppendUint32(p, uint32(e.Key)), e.Salt[:]...)
+		}
 		p = binary.AppendUvarint(p, uint64(e.Len))
 		if e.Count > 0 {
 			p = binary.AppendUvarint(p, uint64(e.Shard))
@@ -172,13 +224,18 @@ func appendLayout(p []byte, layout []extent) []byte {
 	return p
 }
 
+// sealedExtent is added to the count of an extent that is encrypted; key and salt follow it.
+const sealedExtent = 1 << 32
+
 const maxObject = 1 << 50 // bytes; far past any object, small enough that sums do not overflow
 
 func (d *decoder) layout() []extent {
 	n := d.count(4)
 	var layout []extent
 	for i := 0; i < n && d.err == nil; i++ {
-		e := extent{Stripe: d.atMost(1<<63 - 1), Count: uint32(d.atMost(1 << 31)), Len: int64(d.atMost(maxObject))}
+		e := extent{Stripe: d.atMost(1<<63 - 1)}
+		d.countOf(&e)
+		e.Len = int64(d.atMost(maxObject))
 		if e.Count > 0 {
 			e.Shard = uint32(d.atMost(1 << 30))
 			if e.Shard == 0 && d.err == nil {
@@ -195,6 +252,28 @@ func (d *decoder) layout() []extent {
 		layout = append(layout, e)
 	}
 	return layout
+}
+
+// countOf reads an extent's count, and key and salt when it has them.
+func (d *decoder) countOf(e *extent) {
+	n := d.atMost(sealedExtent | 1<<31)
+	if n&^sealedExtent > 1<<31 {
+		d.err = fmt.Errorf("%w: a count of %d", errMalformed, n)
+	}
+	e.Count = uint32(n)
+	if d.err != nil || n < sealedExtent {
+		return
+	}
+	if len(d.p) < 4+seal.SaltSize {
+		d.err = errMalformed
+		return
+	}
+	if e.Key = seal.ID(binary.LittleEndian.Uint32(d.p)); e.Key == 0 {
+		d.err = fmt.Errorf("%w: an encrypted extent without a key", errMalformed)
+		return
+	}
+	e.Salt = seal.Salt(d.p[4:])
+	d.p = d.p[4+seal.SaltSize:]
 }
 
 func (d *decoder) atMostByte() byte {

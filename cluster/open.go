@@ -20,6 +20,7 @@ import (
 	"github.com/wattle-storage/wattle/disks"
 	"github.com/wattle-storage/wattle/erasure"
 	"github.com/wattle-storage/wattle/placement"
+	"github.com/wattle-storage/wattle/seal"
 )
 
 // A Cluster is an open cluster. All methods may be called at the same time.
@@ -33,6 +34,7 @@ type Cluster struct {
 	notify   func(string, ...any)
 
 	catalog *catalog
+	keys    seal.Ring
 	pool    *pool
 	opener  DiskOpener
 	byID    map[placement.DiskID]placementDisk
@@ -118,7 +120,7 @@ func prepare(dir string, o Options) (*Cluster, error) {
 
 // blank is a cluster of which nothing was read yet.
 func blank(dir string, o Options) *Cluster {
-	c := &Cluster{dir: dir, readOnly: o.ReadOnly, deadline: o.Deadline, notify: o.Notify, opener: o.Open, reaping: semaphore.NewWeighted(1), repairing: semaphore.NewWeighted(1), checkpointing: semaphore.NewWeighted(1),
+	c := &Cluster{dir: dir, readOnly: o.ReadOnly, keys: o.Keys, deadline: o.Deadline, notify: o.Notify, opener: o.Open, reaping: semaphore.NewWeighted(1), repairing: semaphore.NewWeighted(1), checkpointing: semaphore.NewWeighted(1),
 		pool: newPool(cmpOr(o.Memory, defaultMemory)), byID: map[placement.DiskID]placementDisk{},
 		disks: map[placement.DiskID]disks.Disk{}, absent: map[placement.DiskID]string{}, suspects: map[placement.DiskID]suspicion{},
 		pins: map[uint64]int{}, damages: map[damage]bool{},
@@ -182,6 +184,9 @@ func (c *Cluster) open(ctx context.Context, o Options) (err error) {
 	}
 	if c.config.Format > configFormat {
 		return fmt.Errorf("%s: format %d: %w", c.dir, c.config.Format, ErrNewer)
+	}
+	if err := c.unlock(); err != nil {
+		return fmt.Errorf("%s: %w", c.dir, err)
 	}
 	if err := c.setUp(); err != nil {
 		return err

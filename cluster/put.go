@@ -13,6 +13,7 @@ import (
 
 	"github.com/wattle-storage/wattle/energy"
 	"github.com/wattle-storage/wattle/placement"
+	"github.com/wattle-storage/wattle/seal"
 )
 
 // checkKey tells what is wrong with a key, if anything.
@@ -170,6 +171,10 @@ func (c *Cluster) Put(ctx context.Context, bucket, key string, r io.Reader, o Pu
 func (c *Cluster) stream(ctx context.Context, rec record, r io.Reader, o PutOptions) (Object, error) {
 	req := &request{rec: rec, bill: c.bill(energy.ForPut, energy.Share{Bucket: rec.Bucket, Weight: 1})}
 	s := &stream{c: c, req: req, r: r, hint: o.Size, bill: req.bill}
+	if key, ok := c.sealingKey(); ok { // one salt an object: its units differ by their places
+		s.key, s.salt = key.ID(), seal.NewSalt()
+		s.box = key.Box(seal.ForExtent, c.config.ID, s.salt)
+	}
 	defer s.close()
 	err := s.fill(ctx)
 	if err == nil && o.Finish != nil {
@@ -199,6 +204,10 @@ type stream struct {
 	r    io.Reader
 	hint int64
 	bill *bill
+
+	box  *seal.Box // nil: nothing is encrypted
+	key  seal.ID
+	salt seal.Salt
 
 	head     []byte // reserved from the pool
 	reserved int64
@@ -268,7 +277,8 @@ func (s *stream) grab(ctx context.Context, n int) error {
 // stripe reads one stripe, of which n bytes are in head, and tells whether it is the last.
 func (s *stream) stripe(ctx context.Context, n int) (last bool, err error) {
 	scheme, shard := s.c.config.Scheme, s.c.shard
-	data := scheme.K * int(shard)
+	column := s.c.columnRoom(shard)
+	data := scheme.K * int(column)
 	if len(s.spread) > 0 {
 		s.write(ctx, s.spread[len(s.spread)-1])
 	}
@@ -291,27 +301,41 @@ func (s *stream) stripe(ctx context.Context, n int) (last bool, err error) {
 	}
 	size := int64(copied + m)
 	s.req.rec.Size += int64(m)
-	c := shardFor(size, scheme.K, shard)
-	b := newBuffer(s.c.stripeID(), scheme, spread(size, scheme.K, c), mem)
+	e := extent{Stripe: s.c.stripeID(), Count: 1, Shard: shardFor(size, scheme.K, column), Len: size}
+	if s.box != nil {
+		e.Key, e.Salt = s.key, s.salt
+	}
+	b := newBuffer(e.Stripe, scheme, e.columns(size, scheme.K), mem)
+	if s.box != nil {
+		b.Key, b.plain = s.key, &plaintext{s.box, size, e.Shard}
+	}
 	b.Seq, b.reserve = s.c.sequence.Load()+1, s.req.rec.Kind == recCheckpoint
 	s.spread = append(s.spread, b)
-	s.extend(b.ID, c, size)
+	s.extend(e)
 	return err == io.EOF, nil
 }
 
 // extend adds a stripe to the layout, to the run before it when it continues that.
-func (s *stream) extend(id uint64, shard uint32, size int64) {
+func (s *stream) extend(next extent) {
 	l := s.req.rec.Layout
 	if n := len(l); n > 0 {
 		e := &l[n-1]
 		full := int64(e.Count) * int64(s.c.config.Scheme.K) * int64(e.Shard)
-		if e.Stripe+uint64(e.Count) == id && e.Shard == shard && e.Len == full {
+		if e.Stripe+uint64(e.Count) == next.Stripe && e.Shard == next.Shard && e.Len == full {
 			e.Count++
-			e.Len += size
+			e.Len += next.Len
 			return
 		}
 	}
-	s.req.rec.Layout = append(l, extent{Stripe: id, Count: 1, Shard: shard, Len: size})
+	s.req.rec.Layout = append(l, next)
+}
+
+// encode encrypts what is to be, and computes the parity.
+func (s *stream) encode(b *buffer) error {
+	return s.bill.coding(func() error {
+		b.seal()
+		return s.c.code(b.Scheme).Encode(b.shards)
+	})
 }
 
 // write codes and appends a full stripe, beside the reading of the next.
@@ -324,7 +348,7 @@ func (s *stream) write(ctx context.Context, b *buffer) {
 	s.writers.Go(func() {
 		defer func() { <-s.slots }()
 		touched := map[placement.DiskID]bool{}
-		err := s.bill.coding(func() error { return s.c.code(b.Scheme).Encode(b.shards) })
+		err := s.encode(b)
 		if err == nil {
 			err = s.c.store(s.bill.on(ctx), []*buffer{b}, false, nil, touched)
 		}
@@ -387,7 +411,7 @@ func (s *stream) finish(packed bool) error {
 		if packed {
 			s.write(context.Background(), last)
 		} else {
-			if err := s.bill.coding(func() error { return s.c.code(last.Scheme).Encode(last.shards) }); err != nil {
+			if err := s.encode(last); err != nil {
 				return err
 			}
 			s.req.tail = last

@@ -15,6 +15,7 @@ import (
 	"github.com/wattle-storage/wattle/disks"
 	"github.com/wattle-storage/wattle/erasure"
 	"github.com/wattle-storage/wattle/placement"
+	"github.com/wattle-storage/wattle/seal"
 )
 
 // Recover makes the catalog anew from the disks alone, by replaying the journals that ride
@@ -41,11 +42,15 @@ func Recover(ctx context.Context, dir string, o Options, p Progress) (RecoverRep
 	if err != nil {
 		return rep, err
 	}
+	if err := cfg.unlocks(o.Keys); err != nil {
+		return rep, fmt.Errorf("%s: %w", dir, err)
+	}
 	failed, err := readFaults(dir)
 	if err != nil {
 		return rep, err
 	}
 	r := newRecovery(cfg)
+	r.keys = o.Keys
 	r.around = o.around
 	r.force = o.Force
 	defer r.close()
@@ -149,6 +154,7 @@ func findConfig(dir string, opener DiskOpener) (config, map[placement.DiskID]boo
 // A recovery is what has been read off the disks.
 type recovery struct {
 	cfg      config
+	keys     seal.Ring
 	around   around
 	disks    map[placement.DiskID]disks.Disk
 	stripes  map[uint64]*found
@@ -258,6 +264,7 @@ func (r *recovery) shard(at place, e disks.Entry) error {
 	f := r.stripes[e.Stripe]
 	if f == nil {
 		f = &found{stripe: newStripe(e.Stripe, scheme, e.Columns)}
+		f.Key = seal.ID(e.KeyID)
 		r.stripes[e.Stripe] = f
 	}
 	if f.longest() == 0 { // a journal kept after the data was freed may have been rewritten without columns
@@ -537,7 +544,7 @@ func (r *recovery) stripe(id uint64) (*stripe, error) {
 // view is a cluster that reads what recovery found; it has no catalog.
 func (r *recovery) view() *Cluster {
 	c := blank("", Options{ReadOnly: true})
-	c.config, c.disks = r.cfg, r.disks
+	c.config, c.disks, c.keys = r.cfg, r.disks, r.keys
 	eachDisk(r.cfg.Map, func(d placementDisk, _ *placement.Disk) { c.byID[d.ID] = d })
 	return c
 }
@@ -629,7 +636,7 @@ func (r *recovery) read(ctx context.Context, seq uint64) (batch, error) {
 	for _, at := range r.journals[seq] {
 		h, j, err := r.disks[at.Disk].ReadJournal(ctx, at.Address)
 		if err == nil && h.Sequence == seq {
-			records, err := decodeJournal(j)
+			records, err := openJournal(j, r.keys, r.cfg.ID, seq)
 			if err == nil {
 				return batch{seq, records}, nil
 			}
@@ -686,13 +693,9 @@ func (r *recovery) invent(rec record, k int) {
 			if r.stripes[id] != nil {
 				return
 			}
-			columns := make([]uint32, k)
-			if e.Count == 0 {
-				columns[e.Col] = e.Off + uint32(e.Len)
-			} else {
-				columns = spread(n, k, e.Shard)
-			}
-			r.stripes[id] = &found{stripe: newStripe(id, r.cfg.Scheme, columns)}
+			s := newStripe(id, r.cfg.Scheme, e.columns(n, k))
+			s.Key = e.Key
+			r.stripes[id] = &found{stripe: s}
 		})
 	}
 }

@@ -66,7 +66,7 @@ func TestRecoverFromBackup(t *testing.T) {
 	if _, err := Recover(ctx, dir, Options{From: wrong.Path}, nil); err == nil {
 		t.Error("began from another cluster's catalog")
 	}
-	asOf, _, err := OpenDisks(ctx, []string{filepath.Join(dir, "sites")}, t.TempDir(), rep.Path)
+	asOf, _, err := OpenDisks(ctx, []string{filepath.Join(dir, "sites")}, t.TempDir(), rep.Path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func TestRecoverFromBackup(t *testing.T) {
 		t.Errorf("as of the copy: %+v, %v", o, err)
 	}
 	wantBytes(t, asOf, "kept", old)
-	now, _, err := OpenDisks(ctx, []string{filepath.Join(dir, "sites", "site1"), filepath.Join(dir, "sites", "site2")}, t.TempDir(), "")
+	now, _, err := OpenDisks(ctx, []string{filepath.Join(dir, "sites", "site1"), filepath.Join(dir, "sites", "site2")}, t.TempDir(), "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/wattle-storage/wattle/disks"
+	"github.com/wattle-storage/wattle/seal"
 )
 
 var (
@@ -29,6 +30,7 @@ type world struct {
 	first int64 // size of a disk's first segment
 	bug   *mutant
 	s     *simulation
+	keys  seal.Ring // of a cluster that is encrypted
 
 	mu     sync.Mutex
 	rng    *rand.Rand           // guarded by mu; of the step that runs
@@ -287,7 +289,7 @@ func (w *world) commit(era int) func() error {
 func (w *world) options() Options {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return Options{Open: w, around: w.change(w.era), watch: w.commit(w.era)}
+	return Options{Open: w, Keys: w.keys, around: w.change(w.era), watch: w.commit(w.era)}
 }
 
 // The world makes, opens and lists disks.

@@ -17,6 +17,7 @@ import (
 	"github.com/wattle-storage/wattle/disks"
 	"github.com/wattle-storage/wattle/erasure"
 	"github.com/wattle-storage/wattle/placement"
+	"github.com/wattle-storage/wattle/seal"
 )
 
 // A simulation drives a cluster in a world and holds all that it answers against a model.
@@ -181,6 +182,9 @@ func (r trial) do() *simulation {
 	if s.w.bug == nil {
 		s.w.bug = &mutant{}
 	}
+	if r.seed%3 == 1 && r.mutant == nil {
+		s.w.keys = seal.Ring{seal.NewKey()}
+	}
 	tmp := scratch()
 	defer os.RemoveAll(tmp)
 	s.dir = filepath.Join(tmp, "c")
@@ -217,7 +221,11 @@ func (s *simulation) start() {
 	m := DefaultMap(s.shape.sites, s.shape.racks, s.shape.hosts, s.shape.disks, 1<<40)
 	parsed, err := erasure.Parse(s.shape.scheme)
 	if err == nil {
-		err = initWith(s.dir, InitOptions{Map: m, Scheme: parsed, PGs: 16}, s.w)
+		o := InitOptions{Map: m, Scheme: parsed, PGs: 16}
+		if len(s.w.keys) > 0 {
+			o.Key = s.w.keys[0]
+		}
+		err = initWith(s.dir, o, s.w)
 	}
 	if err != nil {
 		s.fail("init: %v", err)

@@ -13,6 +13,9 @@ import (
 func (c *Cluster) Status(ctx context.Context) (Status, error) {
 	s := Status{ID: c.config.ID, Dir: c.dir, Scheme: c.config.Scheme.String(), Overhead: c.config.Scheme.Overhead(),
 		Rule: ruleString(c.config.Rule), Margin: c.config.Margin, Epoch: c.config.Map.Epoch}
+	if id := c.sealing(); id != 0 {
+		s.Key = id.String()
+	}
 	var err error
 	if s.Buckets, s.Objects, s.StoredBytes, err = c.catalog.totals(ctx); err != nil {
 		return s, err

@@ -8,6 +8,7 @@ import (
 	"github.com/wattle-storage/wattle/disks"
 	"github.com/wattle-storage/wattle/erasure"
 	"github.com/wattle-storage/wattle/placement"
+	"github.com/wattle-storage/wattle/seal"
 )
 
 // none is the disk of a shard that is nowhere.
@@ -25,8 +26,9 @@ type place struct {
 type stripe struct {
 	ID      uint64
 	Scheme  erasure.Scheme
-	Seq     uint64 // batch that committed it
-	Journal uint32 // bytes of the batch's journal that rides in it, or 0
+	Seq     uint64  // batch that committed it
+	Journal uint32  // bytes of the batch's journal that rides in it, or 0
+	Key     seal.ID // that its data and journal are encrypted with; 0: they are not
 	Columns []uint32
 	Places  []place
 
@@ -114,7 +116,8 @@ func (s *stripe) ref(i int) disks.Ref {
 	return disks.Ref{Address: s.Places[i].Address, Stripe: s.ID, Index: uint8(i), K: uint8(len(s.Columns)), Size: s.size(i)}
 }
 
-// appendInfo appends what the catalog's row holds in one column: scheme, columns, places.
+// appendInfo appends what the catalog's row holds in one column: scheme, columns, places, and
+// the key when there is one.
 func (s *stripe) appendInfo(p []byte) []byte {
 	code := s.Scheme.Code()
 	p = append(p, code[:]...)
@@ -129,6 +132,9 @@ func (s *stripe) appendInfo(p []byte) []byte {
 		p = binary.AppendUvarint(p, uint64(a.Segment))
 		p = binary.AppendUvarint(p, uint64(a.Offset))
 		p = binary.AppendUvarint(p, uint64(a.Length))
+	}
+	if s.Key != 0 {
+		p = binary.AppendUvarint(p, uint64(s.Key))
 	}
 	return p
 }
@@ -158,6 +164,9 @@ func (s *stripe) decodeInfo(p []byte) error {
 		s.Places[i].Segment = uint32(d.atMost(1<<32 - 1))
 		s.Places[i].Offset = uint32(d.atMost(1<<32 - 1))
 		s.Places[i].Length = uint32(d.atMost(1<<32 - 1))
+	}
+	if d.err == nil && len(d.p) > 0 {
+		s.Key = seal.ID(d.atMost(1<<32 - 1))
 	}
 	if d.err != nil {
 		return fmt.Errorf("stripe %x: %w", s.ID, d.err)

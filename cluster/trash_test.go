@@ -64,7 +64,7 @@ func TestTrash(t *testing.T) {
 	if c.used() < before {
 		t.Errorf("%d bytes in use, %d before: the trash was emptied", c.used(), before)
 	}
-	asOf, _, err := OpenDisks(ctx, []string{filepath.Join(dir, "sites")}, t.TempDir(), rep.Path)
+	asOf, _, err := OpenDisks(ctx, []string{filepath.Join(dir, "sites")}, t.TempDir(), rep.Path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

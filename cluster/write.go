@@ -266,8 +266,12 @@ func (c *Cluster) shardOf(w shardOf) disks.Shard {
 }
 
 func (c *Cluster) header(s *stripe, i int) disks.Header {
-	return disks.Header{Stripe: s.ID, Index: uint8(i), Scheme: s.Scheme.Code(), K: uint8(len(s.Columns)),
+	h := disks.Header{Stripe: s.ID, Index: uint8(i), Scheme: s.Scheme.Code(), K: uint8(len(s.Columns)),
 		Incarnation: c.incarnation, Sequence: s.Seq, Committed: c.committed.Load(), Columns: s.Columns}
+	if s.Key != 0 {
+		h.Transform, h.KeyID = transformSealed, uint32(s.Key)
+	}
+	return h
 }
 
 func (c *Cluster) finish(l *load, touched map[placement.DiskID]bool) []shardOf {

@@ -44,7 +44,11 @@ func addCommand() *cli.Command {
 			if err := newDisks(c, e, &a); err != nil {
 				return err
 			}
-			rep, err := cluster.Add(c.Context, e.dir, cluster.Options{Notify: e.talk}, a)
+			open, err := e.options()
+			if err != nil {
+				return err
+			}
+			rep, err := cluster.Add(c.Context, e.dir, open, a)
 			if err != nil {
 				return err
 			}
@@ -207,7 +211,11 @@ func runRebalance(ctx context.Context, e *env, o cluster.RebalanceOptions, repai
 	if err != nil {
 		return err
 	}
-	rep, err := cluster.Drop(ctx, e.dir, cluster.Options{Notify: e.talk})
+	open, err := e.options()
+	if err != nil {
+		return err
+	}
+	rep, err := cluster.Drop(ctx, e.dir, open)
 	if err != nil {
 		return err
 	}
@@ -283,7 +291,11 @@ func drainCommand() *cli.Command {
 				return err
 			}
 			e := envOf(c)
-			rep, err := cluster.Drain(c.Context, e.dir, cluster.Options{Notify: e.talk}, c.Args().Get(c.NArg()-1))
+			open, err := e.options()
+			if err != nil {
+				return err
+			}
+			rep, err := cluster.Drain(c.Context, e.dir, open, c.Args().Get(c.NArg()-1))
 			if err != nil {
 				return err
 			}
@@ -343,7 +355,11 @@ func replaceCommand() *cli.Command {
 				}
 			}
 			e := envOf(c)
-			rep, err := cluster.Replace(c.Context, e.dir, cluster.Options{Notify: e.talk}, c.Args().First(), c.String("profile"), n)
+			open, err := e.options()
+			if err != nil {
+				return err
+			}
+			rep, err := cluster.Replace(c.Context, e.dir, open, c.Args().First(), c.String("profile"), n)
 			if err != nil {
 				return err
 			}

@@ -39,6 +39,9 @@ func showStatus(w io.Writer, s cluster.Status) {
 	fmt.Fprintf(w, "%s | %d sites | survives %s (when whole: %s)\n", s.Scheme, len(s.Sites), survives(s.Survives), survives(s.Promise))
 	fmt.Fprintf(w, "%s objects in %s, %s stored, %s raw, of %s usable (%s raw)\n", humanize.Comma(s.Objects), count(int(s.Buckets), "bucket"),
 		size(s.StoredBytes), size(s.RawBytes), size(s.UsableBytes), size(s.CapacityBytes))
+	if s.Key != "" {
+		fmt.Fprintf(w, "encrypted with key %s\n", s.Key)
+	}
 	fmt.Fprintf(w, "stripes: %s, %s degraded, %s unreadable; %s\n", humanize.Comma(s.Stripes.Total), humanize.Comma(s.Stripes.Degraded),
 		humanize.Comma(s.Stripes.Unreadable), count(int(s.PendingRepairs), "pending repair"))
 	if s.Stripes.Misplaced > 0 {
@@ -200,7 +203,12 @@ func recoverCommand() *cli.Command {
 				return err
 			}
 			e := envOf(c)
-			r, err := cluster.Recover(c.Context, e.dir, cluster.Options{Notify: e.talk, From: c.String("from"), Force: c.Bool("force")}, nil)
+			o, err := e.options()
+			if err != nil {
+				return err
+			}
+			o.From, o.Force = c.String("from"), c.Bool("force")
+			r, err := cluster.Recover(c.Context, e.dir, o, nil)
 			if err != nil {
 				return err
 			}

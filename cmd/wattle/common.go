@@ -24,13 +24,15 @@ type env struct {
 	json    bool
 	quiet   bool
 	verbose bool // say the energy of requests
+	keyFile string
+	getenv  func(string) string
 	in      io.Reader
 	out     io.Writer
 	errOut  io.Writer
 }
 
 func envOf(c *cli.Context) *env {
-	return &env{c.String("dir"), c.Bool("json"), c.Bool("quiet"), c.Bool("verbose"), c.App.Reader, c.App.Writer, c.App.ErrWriter}
+	return &env{c.String("dir"), c.Bool("json"), c.Bool("quiet"), c.Bool("verbose"), c.String("key-file"), os.Getenv, c.App.Reader, c.App.Writer, c.App.ErrWriter}
 }
 
 // talk says something on stderr.
@@ -55,8 +57,20 @@ func (e *env) document(v any) error {
 	return enc.Encode(v)
 }
 
+// options are those that every opening of the cluster has.
+func (e *env) options() (o cluster.Options, err error) {
+	o.Notify = e.talk
+	o.Keys, err = e.ring()
+	return o, err
+}
+
 func (e *env) open(ctx context.Context, readOnly bool) (*cluster.Cluster, error) {
-	return cluster.Open(ctx, e.dir, cluster.Options{ReadOnly: readOnly, Notify: e.talk})
+	o, err := e.options()
+	if err != nil {
+		return nil, err
+	}
+	o.ReadOnly = readOnly
+	return cluster.Open(ctx, e.dir, o)
 }
 
 // with opens the cluster for f and closes it after; an error of closing is an error.

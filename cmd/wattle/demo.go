@@ -100,7 +100,7 @@ func (d *demo) sources(work string) (string, error) {
 }
 
 func (d *demo) with(readOnly bool, f func(*cluster.Cluster) error) error {
-	quiet := &env{dir: d.dir, quiet: true, out: io.Discard, errOut: io.Discard}
+	quiet := &env{dir: d.dir, quiet: true, getenv: func(string) string { return "" }, out: io.Discard, errOut: io.Discard}
 	return quiet.with(d.ctx, readOnly, f)
 }
 

@@ -79,7 +79,11 @@ func (x *export) run(ctx context.Context, paths []string, from string) error {
 		return err
 	}
 	defer os.RemoveAll(scratch)
-	cl, rep, err := cluster.OpenDisks(ctx, paths, scratch, from)
+	keys, err := x.e.ring()
+	if err != nil {
+		return err
+	}
+	cl, rep, err := cluster.OpenDisks(ctx, paths, scratch, from, keys)
 	if err != nil {
 		return err
 	}

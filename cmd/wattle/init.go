@@ -17,7 +17,7 @@ import (
 func initCommand() *cli.Command {
 	return &cli.Command{
 		Name: "init", Usage: "make a cluster in a directory", Category: "cluster",
-		Description: examples("wattle init", "wattle init --sites 4 --scheme lrc:12+2+2", "wattle init --dir lab --topology lab.yaml --scheme rs:4+2"),
+		Description: examples("wattle init", "wattle init --sites 4 --scheme lrc:12+2+2", "wattle init --dir lab --topology lab.yaml --scheme rs:4+2", "wattle init --encrypt --key-file ~/.wattle-keys"),
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "sites", Value: 3, Usage: "`N` sites"},
 			&cli.IntFlag{Name: "racks", Value: 2, Usage: "`N` racks a site"},
@@ -27,6 +27,7 @@ func initCommand() *cli.Command {
 			&cli.StringFlag{Name: "capacity", Usage: "`SIZE` of each disk, such as 18TB (default: 18TB helium, 10TB air)"},
 			&cli.StringFlag{Name: "profile", Usage: "drive `PROFILES` that the disks have in turn, with commas (default: helium-5w,air-7w)"},
 			&cli.StringFlag{Name: "topology", Usage: "`FILE` with the tree of sites, racks, hosts and disks, in place of the numbers"},
+			&cli.BoolFlag{Name: "encrypt", Usage: "encrypt all that is written to the disks with the newest key of --key-file, which is made if it is not there"},
 			&cli.IntFlag{Name: "margin", Value: 1, Usage: "losses that a write must still stand when it is acknowledged with disks missing"},
 		},
 		Action: func(c *cli.Context) error {
@@ -37,7 +38,13 @@ func initCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			return runInit(c, envOf(c), o)
+			e := envOf(c)
+			if c.Bool("encrypt") {
+				if o.Key, err = e.initKey(); err != nil {
+					return err
+				}
+			}
+			return runInit(c, e, o)
 		},
 	}
 }
@@ -138,6 +145,9 @@ func runInit(c *cli.Context, e *env, o cluster.InitOptions) error {
 		}
 		fmt.Fprintf(e.out, "%s: %s over %d sites and %d disks, %.2fx raw, at most %s shards of a stripe\n", e.dir, s.Scheme, len(s.Sites), n, s.Overhead, s.Rule)
 		fmt.Fprintf(e.out, "survives %s; %s\n", survives(s.Promise), down(s))
+		if s.Key != "" {
+			fmt.Fprintf(e.out, "encrypted with key %s: without it all that is stored here is gone; keep a copy of it elsewhere\n", s.Key)
+		}
 		return nil
 	})
 }

@@ -73,7 +73,7 @@ func exitCode(err error) int {
 	var u usageError
 	switch {
 	case errors.As(err, &u), errors.Is(err, cluster.ErrBadName), errors.Is(err, erasure.ErrScheme), errors.Is(err, placement.ErrMap),
-		errors.Is(err, placement.ErrRule), errors.Is(err, cluster.ErrUnknownDomain), errors.Is(err, cluster.ErrRange), errors.Is(err, durability.ErrInput):
+		errors.Is(err, placement.ErrRule), errors.Is(err, cluster.ErrUnknownDomain), errors.Is(err, cluster.ErrRange), errors.Is(err, durability.ErrInput), errors.Is(err, cluster.ErrKey):
 		return exitUsage
 	case errors.Is(err, cluster.ErrDataLost):
 		return exitLost
@@ -116,7 +116,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 			mbCommand(), rbCommand(), putCommand(), getCommand(), catCommand(), lsCommand(), rmCommand(), statCommand(), cpCommand(), duCommand(), findCommand(),
 			statusCommand(), failCommand(), restoreCommand(), corruptCommand(), repairCommand(), scrubCommand(), recoverCommand(),
 			compactCommand(), addCommand(), drainCommand(), replaceCommand(), rebalanceCommand(), placementCommand(),
-			fsckCommand(), doctorCommand(), backupCommand(), exportCommand(), trashCommand(),
+			fsckCommand(), doctorCommand(), backupCommand(), exportCommand(), trashCommand(), keyCommand(),
 			energyCommand(), whatifCommand(), claimsCommand(), durabilityCommand(), profilesCommand(), serveCommand(), userCommand(), benchCommand(), completionCommand(),
 			importCommand(), planCommand(), reportCommand(), calibrateCommand(),
 		},
@@ -156,6 +156,7 @@ func onUsage(_ *cli.Context, err error, _ bool) error { return usageError{err} }
 func commonFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "dir", Usage: "the cluster's `DIRECTORY`", EnvVars: []string{"WATTLE_DIR"}, Value: "wattle-data"},
+		&cli.StringFlag{Name: "key-file", Usage: "`FILE` with the keys of an encrypted cluster; or the keys themselves in WATTLE_KEYS", EnvVars: []string{"WATTLE_KEY_FILE"}},
 		&cli.BoolFlag{Name: "json", Usage: "answer in JSON"},
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no talk on stderr"},
 	}
