@@ -51,8 +51,8 @@ golden: ## rewrite golden files from what the code prints now
 	$(GO) test ./cmd/... ./energy -update
 
 cover: ## coverage by function, and the total
-	$(GO) test ./... -coverprofile=/tmp/wattle.cover
-	$(GO) tool cover -func=/tmp/wattle.cover | tail -30
+	$(GO) test ./... -coverprofile=cover.out
+	$(GO) tool cover -func=cover.out | tail -30
 
 lint: ## linters, from a module of their own
 	$(TOOLS) golangci-lint run ./...
