@@ -2,14 +2,28 @@ package durability
 
 import "math"
 
-// A Burst is what takes many hosts of a site at once: a power cut after which some never start
-// again, a bad batch, a rack that burns.
+// A Burst is what takes many hosts of a failure domain at once: a power cut after which some
+// never start again, a bad batch, a rack that burns.
 type Burst struct {
-	Name  string  `json:"name"`
-	Rate  float64 `json:"per_hour_and_site"`
-	Share float64 `json:"share"` // of the hosts of the site that lose their disks
-	Hosts int     `json:"hosts"` // hosts at a site; 0 for so many that each shard is hit by itself
+	Name   string  `json:"name"`
+	Rate   float64 `json:"per_hour_and_domain"`
+	Share  float64 `json:"share"`            // of the hosts of the domain that lose their disks
+	Hosts  int     `json:"hosts"`            // hosts at a site; 0 for so many that each shard is hit by itself
+	Domain Domain  `json:"domain,omitempty"` // what it strikes; default Site
+	Count  int     `json:"domains_per_site"` // domains at a site; default 1
 }
+
+// A Domain is what a burst strikes: a site whole or a part of it. Racks, feeds and hosts have
+// their shares of a site's shards, as even as can be.
+type Domain string
+
+// The domains.
+const (
+	Site Domain = "site"
+	Feed Domain = "feed" // what hangs on one power feed
+	Rack Domain = "rack"
+	Host Domain = "host"
+)
 
 func (b Burst) validate() error {
 	if err := notNegative("rate of burst "+b.Name, b.Rate); err != nil {
@@ -18,15 +32,56 @@ func (b Burst) validate() error {
 	if math.IsNaN(b.Share) || b.Share < 0 || b.Share > 1 {
 		return inputf("share of burst %s %v: want 0 to 1", b.Name, b.Share)
 	}
-	if b.Hosts < 0 {
-		return inputf("hosts of burst %s %d: want 0 or more", b.Name, b.Hosts)
+	if b.Hosts < 0 || b.Count < 0 {
+		return inputf("hosts of burst %s %d, domains %d: want 0 or more", b.Name, b.Hosts, b.Count)
 	}
 	return nil
 }
 
-// hits is the distribution of how many of alive shards at a site are lost. Where there are fewer
+// count is how many domains a site has.
+func (b Burst) count() int { return max(b.Count, 1) }
+
+// siteRate is how often it strikes somewhere at a site, an hour.
+func (b Burst) siteRate() float64 { return b.Rate * float64(b.count()) }
+
+// inside is the burst as the domain that it strikes sees it.
+func (b Burst) inside() Burst {
+	if b.Hosts > 0 {
+		b.Hosts = max(1, b.Hosts/b.count())
+	}
+	b.Count = 1
+	return b
+}
+
+// hits is the distribution of how many of a site's alive shards, of size, are lost when it
+// strikes one of the site's domains. Sound shards are taken to lie together, in as few domains
+// as hold them: so they do when domains were lost whole, and else it is near (TestRacks).
+func (b Burst) hits(alive, size int) []float64 {
+	domains := b.count()
+	if domains == 1 {
+		return b.hitsIn(alive)
+	}
+	p, in, left := make([]float64, alive+1), b.inside(), alive
+	for _, c := range Even(size, min(domains, max(size, 1))) {
+		there := min(c, left)
+		left -= there
+		for h, q := range in.hitsIn(there) {
+			if h > 0 {
+				p[h] += q / float64(domains)
+			}
+		}
+	}
+	hit := 0.0
+	for _, q := range p {
+		hit += q
+	}
+	p[0] = math.Max(0, 1-hit)
+	return p
+}
+
+// hitsIn is the distribution of how many of alive shards in the domain are lost. Where there are fewer
 // hosts than shards they cannot lie apart, and each disk is hit by itself.
-func (b Burst) hits(alive int) []float64 {
+func (b Burst) hitsIn(alive int) []float64 {
 	p := make([]float64, alive+1)
 	if b.Hosts < max(alive, 1) {
 		for h := range p {
@@ -42,6 +97,17 @@ func (b Burst) hits(alive int) []float64 {
 		}
 	}
 	return p
+}
+
+// hitTable is what each burst does to a site of size by its sound shards.
+func hitTable(bursts []Burst, size int) [][][]float64 {
+	table := make([][][]float64, len(bursts))
+	for i, b := range bursts {
+		for alive := range size + 1 {
+			table[i] = append(table[i], b.hits(alive, size))
+		}
+	}
+	return table
 }
 
 // binomial is the probability of i successes in n.

@@ -134,3 +134,91 @@ func (s *productSum) stalls() bool {
 	}
 	return stuck != 0
 }
+
+// undecodable is the share of the patterns with so many losses in each row that cannot be
+// decoded. A row with no more than RowM is given back by itself; a single one with more, by the
+// columns; of two, what is lost in both stays, and stalls when it is more than RowM. Three and
+// more are counted as lost, which errs on the side of loss. ColM is 1.
+func (c Product) undecodable(lost []byte) float64 {
+	var stuck []int
+	for _, l := range lost {
+		if n := c.lostOf(l); n > c.RowM {
+			stuck = append(stuck, n)
+		}
+	}
+	switch len(stuck) {
+	case 0, 1:
+		return 0
+	case 2:
+		p := 0.0
+		for both := min(stuck[0], stuck[1]); both > c.RowM; both-- {
+			p += hypergeometric(c.Cols, stuck[0], stuck[1], both)
+		}
+		return math.Min(1, p)
+	}
+	return 1
+}
+
+func (c Product) lostOf(l byte) int {
+	if l == down {
+		return c.Cols
+	}
+	return int(l)
+}
+
+// beyond is the number of losses at sites that stand, the worst of them apart, from which on a
+// stripe is counted as lost: two more than the fewest that can be fatal, which keeps the chain small.
+func (c Product) beyond() int { return c.RowM + 1 + 2 }
+
+// moves is the step of a product code's chain from losses by row to others.
+func (c Product) moves(latent float64) func(before, after []byte) (survive, gone float64) {
+	return func(before, after []byte) (float64, float64) {
+		was, is, standing, worst := 0, 0, 0, 0
+		for i := range after {
+			was, is = was+c.lostOf(before[i]), is+c.lostOf(after[i])
+			if after[i] != down {
+				standing, worst = standing+int(after[i]), max(worst, int(after[i]))
+			}
+		}
+		if is <= was {
+			return 1, 0
+		}
+		worse, less := c.undecodable(after), c.undecodable(before)
+		if worse >= 1 || standing-worst > c.beyond() {
+			return 0, 1
+		}
+		gone := math.Max(0, worse-less) / (1 - less)
+		l := c.latentLoss(after, latent)
+		return (1 - gone) * (1 - l), gone + (1-gone)*l
+	}
+}
+
+// latentLoss is the probability that one or two of the shards left are unreadable, and enough.
+func (c Product) latentLoss(lost []byte, p float64) float64 {
+	if p == 0 {
+		return 0
+	}
+	now, sum := c.undecodable(lost), 0.0
+	more := []byte(string(lost))
+	for i, l := range lost {
+		alive := c.Cols - c.lostOf(l)
+		if alive == 0 {
+			continue
+		}
+		more[i]++
+		sum += float64(alive) * p * math.Max(0, c.undecodable(more)-now)
+		for j := i; j < len(lost); j++ {
+			pairs := choose(alive, 2)
+			if j > i {
+				pairs = float64(alive * (c.Cols - c.lostOf(lost[j])))
+			}
+			if pairs > 0 {
+				more[j]++
+				sum += pairs * p * p * math.Max(0, c.undecodable(more)-now)
+				more[j]--
+			}
+		}
+		more[i]--
+	}
+	return math.Min(1, sum/(1-now))
+}

@@ -5,22 +5,36 @@ import (
 )
 
 // A Code is a redundancy rule in plain numbers: K data shards, L local and M other parities.
-// Copies have K 1. With L the code is an LRC whose M parities are global.
+// Copies have K 1. With L the code is an LRC whose M parities are global. With Rows it is a
+// product code: each of so many sites has a row of K+M shards, and the shards of one row are the
+// XOR of those of the others.
 type Code struct {
-	K int `json:"k"`
-	M int `json:"m"`
-	L int `json:"l,omitempty"`
+	K    int `json:"k"`
+	M    int `json:"m"`
+	L    int `json:"l,omitempty"`
+	Rows int `json:"rows,omitempty"`
 }
 
 // N is the number of shards.
-func (c Code) N() int { return c.K + c.L + c.M }
+func (c Code) N() int { return (c.K + c.L + c.M) * max(c.Rows, 1) }
 
 // Overhead is raw bytes for a byte stored.
-func (c Code) Overhead() float64 { return float64(c.N()) / float64(c.K) }
+func (c Code) Overhead() float64 { return float64(c.N()) / float64(c.K*max(c.Rows-1, 1)) }
+
+// product is the code as one of rows and columns, nil when it has none.
+func (c Code) product() *Product {
+	if c.Rows == 0 {
+		return nil
+	}
+	return &Product{Rows: c.Rows, Cols: c.K + c.M, RowM: c.M, ColM: 1}
+}
 
 // Tolerance is the number of losses stood whichever they are.
 func (c Code) Tolerance() int {
-	if c.L > 0 {
+	switch {
+	case c.Rows > 0:
+		return 2*(c.M+1) - 1 // the smallest fatal pattern is two rows with the same M+1 columns
+	case c.L > 0:
 		return c.M + 1
 	}
 	return c.M
@@ -31,14 +45,19 @@ func (c Code) Validate() error {
 	if c.K < 1 || c.M < 0 || c.L < 0 || c.L > c.K || c.L > 0 && c.M < 1 || c.N() > MaxShards {
 		return inputf("code of %d data, %d local and %d other parity shards: want 1 data shard or more, and at most %d shards", c.K, c.L, c.M, MaxShards)
 	}
+	if c.Rows != 0 && (c.Rows < 3 || c.Rows > 8 || c.M < 1 || c.L > 0) {
+		return inputf("product code of %d rows of %d+%d shards: want 3 to 8 rows, each with a parity at least", c.Rows, c.K, c.M)
+	}
 	return nil
 }
 
+// lose is the Lose of a stripe; a product code's is that of what it stands whichever it is, since
+// beyond that it counts where the losses are.
 func (c Code) lose() []float64 {
 	if c.L > 0 {
 		return LRC{c.K, c.L, c.M}.Lose()
 	}
-	return MDSLose(c.M)
+	return MDSLose(c.Tolerance())
 }
 
 // Reads is how many shards are read, on average over the shards of a stripe, to make a single
@@ -60,6 +79,8 @@ func (c Code) WANReads(here int) float64 {
 	others := float64(here - 1)
 	switch {
 	case here >= c.N():
+		return 0
+	case c.Rows > 0: // a row gives its own back
 		return 0
 	case c.K == 1:
 		if here > 1 {
@@ -130,6 +151,7 @@ type RepairTime struct {
 	TotalH    float64 `json:"total_h"`
 	BoundBy   string  `json:"bound_by"`   // detection, disks, spare, hosts, wan, or given
 	Width     float64 `json:"width"`      // disks that read and write at once
+	Readers   float64 `json:"readers"`    // disks that hold what is read
 	Critical  float64 `json:"critical_h"` // until a stripe that stands no further loss is repaired
 	SiteH     float64 `json:"site_return_h"`
 	SiteTB    float64 `json:"site_tb"` // bytes that a destroyed site gets back over its WAN
@@ -167,7 +189,7 @@ func (s System) repairTime() RepairTime {
 	} else {
 		writers, readers = 1, math.Min(readers, float64(code.N()-1))
 	}
-	t.Width = writers
+	t.Width, t.Readers = writers, readers
 	hosts := float64(s.Sites * s.Hosts)
 	candidates := []struct {
 		name string

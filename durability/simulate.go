@@ -1,7 +1,9 @@
 package durability
 
 import (
+	"errors"
 	"fmt"
+	"hash/fnv"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -53,10 +55,17 @@ type Stratum struct {
 // cycle alone (Shahabuddin 1994; Reijsbergen et al. on zero-variance biasing); a loss that would
 // end the stripe is added up, not drawn.
 func Simulate(s System, m Simulation) (Evidence, error) {
-	s = s.WithDefaults()
-	if err := s.validate(); err != nil {
+	w, exact, err := s.world(m)
+	if err != nil {
 		return Evidence{}, err
 	}
+	e := w.run()
+	e.Exact = exact
+	return e, nil
+}
+
+// withDefaults fills in and checks what a simulation is asked.
+func (m Simulation) withDefaults() (Simulation, error) {
 	if m.Cycles == 0 {
 		m.Cycles = 4000
 	}
@@ -67,25 +76,33 @@ func Simulate(s System, m Simulation) (Evidence, error) {
 		m.Years = 1
 	}
 	if !(m.Years > 0 && m.Years <= 100) {
-		return Evidence{}, inputf("%v years to simulate: want more than 0 and at most 100", m.Years)
+		return m, inputf("%v years to simulate: want more than 0 and at most 100", m.Years)
 	}
 	if m.Cycles < 100 || m.Cycles > 1e8 || !(m.AgeYears > 0 && m.AgeYears <= 50) {
-		return Evidence{}, inputf("%d cycles of a fleet up to %v years old: want 100 to 100,000,000 cycles, and more than 0 up to 50 years", m.Cycles, m.AgeYears)
+		return m, inputf("%d cycles of a fleet up to %v years old: want 100 to 100,000,000 cycles, and more than 0 up to 50 years", m.Cycles, m.AgeYears)
 	}
-	for _, err := range []error{m.Life.validate(), m.Batch.validate()} {
-		if err != nil {
-			return Evidence{}, err
-		}
+	return m, errors.Join(m.Life.validate(), m.Batch.validate())
+}
+
+// world makes a system's world, and the exact probability of loss of its stand-in.
+func (s System) world(m Simulation) (*world, float64, error) {
+	s = s.WithDefaults()
+	if err := s.validate(); err != nil {
+		return nil, 0, err
+	}
+	if s.Code.Rows > 0 {
+		return nil, 0, inputf("product codes are not simulated: their chain says what can be said")
+	}
+	m, err := m.withDefaults()
+	if err != nil {
+		return nil, 0, err
 	}
 	stripe, repair := s.stripe(), s.repairTime()
 	exact, err := s.standIn(stripe, repair, m.Years)
 	if err != nil {
-		return Evidence{}, err
+		return nil, 0, err
 	}
-	e := newWorld(s, m, stripe, repair).run()
-	e.Exact = exact
-	e.judge()
-	return e, nil
+	return newWorld(s, m, stripe, repair), exact, nil
 }
 
 // standIn is the exact probability of loss by the nearest Markov chain.
@@ -133,9 +150,12 @@ type world struct {
 	stripe  Stripe
 	repair  RepairTime
 	people  population
-	rng     *rand.Rand
+	rng     dice
 	step    func(from, to int) (survive, gone float64)
-	hits    [][][]float64 // by burst and sound shards of a site, how many it takes
+	hits    [][][]float64 // by burst and sound shards of a domain, how many it takes
+	domain  [][]int       // by burst and shard, its domain at its site
+	used    [][]int       // by burst and site, the domains that have shards
+	alive   []int         // scratch: sound shards by domain
 	value   [][]float64   // value[d][j]: how much j losses with d sites down lead to loss, by the stand-in
 	others  float64       // other disks that are being rebuilt, on average
 	perHost float64       // disks of a host
@@ -155,20 +175,16 @@ type world struct {
 }
 
 func newWorld(s System, m Simulation, stripe Stripe, repair RepairTime) *world {
-	w := &world{s: s, m: m, stripe: stripe, repair: repair, people: newPopulation(m.Life, m.Batch, m.AgeYears, s.AFR.Typical), rng: rand.New(rand.NewPCG(m.Seed, 0x77617474))}
+	w := &world{s: s, m: m, stripe: stripe, repair: repair, people: newPopulation(m.Life, m.Batch, m.AgeYears, s.AFR.Typical), rng: newDice(m.Seed)}
 	n := stripe.N()
 	w.step = tabled(stripe.steps(s.rates(repair, s.AFR.Typical)), n)
-	for _, b := range s.Bursts {
-		var by [][]float64
-		for alive := range slices.Max(stripe.Sites) + 1 {
-			by = append(by, b.hits(alive))
-		}
-		w.hits = append(w.hits, by)
-	}
 	for i, c := range stripe.Sites {
 		for range c {
 			w.site = append(w.site, i)
 		}
+	}
+	for _, b := range s.Bursts {
+		w.spread(b)
 	}
 	w.hazards, w.lost, w.ready = make([]float64, n), make([]bool, n), make([]float64, n)
 	w.down, w.lostHere = make([]float64, len(stripe.Sites)), make([]int, len(stripe.Sites))
@@ -180,6 +196,76 @@ func newWorld(s System, m Simulation, stripe Stripe, repair RepairTime) *world {
 		w.value = append(w.value, w.values(d))
 	}
 	return w
+}
+
+// spread lays the shards of each site over the domains of a burst.
+func (w *world) spread(b Burst) {
+	var domain, used []int
+	for _, c := range w.stripe.Sites {
+		parts := Even(c, min(b.count(), c))
+		used = append(used, len(parts))
+		for d, n := range parts {
+			for range n {
+				domain = append(domain, d)
+			}
+		}
+	}
+	most := slices.Max(w.stripe.Sites)
+	w.hits = append(w.hits, hitTable([]Burst{b.inside()}, most)[0])
+	w.domain, w.used = append(w.domain, domain), append(w.used, used)
+	w.alive = make([]int, most)
+}
+
+// soundIn counts the sound shards in the domains of a burst at a site.
+func (w *world) soundIn(burst, at int) []int {
+	n := w.alive[:w.used[burst][at]]
+	clear(n)
+	for i, s := range w.site {
+		if s == at && w.sound(i) {
+			n[w.domain[burst][i]]++
+		}
+	}
+	return n
+}
+
+// dice are the random numbers of a cycle, a stream for each use, so that two systems that are
+// given the same dice meet the same ages, the same times and the same luck as far as they can.
+type dice struct {
+	seed  uint64
+	ages  stream // of disks, batches, and the time of the year
+	fate  stream // what happens next, and to which
+	clock stream // when
+}
+
+type stream struct {
+	*rand.Rand
+	source *rand.PCG
+}
+
+func newDice(seed uint64) dice {
+	one := func() stream {
+		source := rand.NewPCG(seed, 0)
+		return stream{rand.New(source), source}
+	}
+	return dice{seed, one(), one(), one()}
+}
+
+// cast sets the streams to the beginning of a cycle.
+func (d *dice) cast(stratum string, cycle int) {
+	h := fnv.New64a()
+	h.Write([]byte(stratum))
+	base := mixed(d.seed) ^ mixed(h.Sum64())
+	for i, s := range []stream{d.ages, d.fate, d.clock} {
+		s.source.Seed(mixed(base+uint64(i)), mixed(base^mixed(uint64(cycle)*4+uint64(i))))
+	}
+}
+
+// mixed is the finaliser of splitmix64 (Steele, Lea and Flood 2014).
+func mixed(x uint64) uint64 {
+	x += 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
 }
 
 // tabled remembers all answers of a step.
@@ -229,8 +315,12 @@ type beginning struct {
 func (w *world) beginnings() []beginning {
 	sites := float64(len(w.stripe.Sites))
 	list := []beginning{{"disk", float64(w.stripe.N()) * w.s.AFR.Typical / YearHours, w.beginDisk}}
-	for _, b := range w.s.Bursts {
-		list = append(list, beginning{b.Name, b.Rate * sites, func() float64 { return w.beginBurst(b) }})
+	for k, b := range w.s.Bursts {
+		domains := 0
+		for _, n := range w.used[k] {
+			domains += n
+		}
+		list = append(list, beginning{b.Name, b.Rate * float64(domains), func() float64 { return w.beginBurst(k, w.rng.fate.IntN(domains)) }})
 	}
 	if rate := w.s.SiteRate.Typical / YearHours; rate > 0 {
 		list = append(list, beginning{"site disaster", rate * sites, w.beginSite})
@@ -238,76 +328,139 @@ func (w *world) beginnings() []beginning {
 	return list
 }
 
-// sums are what strata add up to. unsound and its variance are the hours in cycles for each hour
+// sums are what strata add up to. unsound and its variance are of the hours in cycles for each hour
 // without.
 type sums struct {
 	point, variance, bound   float64
 	weight, squares, largest float64
 	unsound, unsoundVariance float64
+	startUp                  float64 // square of what the first hours are off by
 }
 
 // run makes the cycles of all strata and puts them together.
 func (w *world) run() Evidence {
-	e := Evidence{Seed: w.m.Seed}
+	var e Evidence
 	var s sums
 	for _, k := range w.beginnings() {
-		st := w.stratum(k, &s)
+		e.Strata = append(e.Strata, w.stratum(k, &s))
 		w.lengths(k, &s)
-		e.Hits, e.Runs, e.Strata = e.Hits+st.Hits, e.Runs+w.m.Cycles, append(e.Strata, st)
+	}
+	w.settle(&e, s, 0)
+	return e
+}
+
+// settle turns the sums over the strata into the evidence.
+func (w *world) settle(e *Evidence, s sums, exact float64) {
+	e.Seed, e.Exact = w.m.Seed, exact
+	for _, st := range e.Strata {
+		e.Hits, e.Runs = e.Hits+st.Hits, e.Runs+w.m.Cycles
 	}
 	sound := 1 + s.unsound
 	point := s.point / sound
-	half := 1.96 * math.Sqrt(s.variance+point*point*s.unsoundVariance) / sound
+	half := 1.96 * math.Sqrt(s.variance+point*point*(s.unsoundVariance+s.startUp)) / sound
 	if point > 0 {
 		e.RelError, e.ESS, e.Largest = half/1.96/point, s.weight*s.weight/s.squares, s.largest/s.weight
 	}
 	e.Point, e.Low, e.High = -math.Expm1(-point), -math.Expm1(-math.Max(0, point-half)), -math.Expm1(-(point + half + s.bound))
-	return e
+	e.judge()
 }
 
 // stratum makes the cycles that begin with one kind of event.
 func (w *world) stratum(k beginning, s *sums) Stratum {
-	hours, cycles := w.m.Years*YearHours, float64(w.m.Cycles)
-	st := Stratum{Name: k.name, Rate: k.rate * YearHours}
-	total, square, times := 0.0, 0.0, k.rate*hours
-	for range w.m.Cycles {
-		w.reset()
-		y := 0.0
-		if weight := k.begin(); weight > 0 {
-			y = w.cycle(weight, hours, false)
-		}
-		total, square = total+y, square+y*y
-		if y > 0 {
-			st.Hits++
-			v := y * times / cycles
-			s.weight, s.squares, s.largest = s.weight+v, s.squares+v*v, math.Max(s.largest, v)
-		}
+	t := w.tally(k)
+	for cycle := range w.m.Cycles {
+		t.add(w.one(k, cycle), s)
 	}
-	st.Loss = total / cycles
-	st.Error = math.Sqrt(math.Max(0, square/cycles-st.Loss*st.Loss) / cycles)
-	s.point += times * st.Loss
-	s.variance += math.Pow(times*st.Error, 2)
+	return t.end(s)
+}
+
+// one makes a biased cycle; its weighted loss.
+func (w *world) one(k beginning, cycle int) float64 {
+	w.rng.cast(k.name, cycle)
+	w.reset()
+	if weight := k.begin(); weight > 0 {
+		return w.cycle(weight, w.m.Years*YearHours, false)
+	}
+	return 0
+}
+
+// A tally adds up the cycles of a stratum.
+type tally struct {
+	name          string
+	rate, hours   float64
+	cycles, hits  int
+	total, square float64
+}
+
+func (w *world) tally(k beginning) *tally {
+	return &tally{name: k.name, rate: k.rate, hours: w.m.Years * YearHours, cycles: w.m.Cycles}
+}
+
+func (t *tally) times() float64 { return t.rate * t.hours }
+
+func (t *tally) add(y float64, s *sums) {
+	t.total, t.square = t.total+y, t.square+y*y
+	if y > 0 {
+		t.hits++
+		v := y * t.times() / float64(t.cycles)
+		s.weight, s.squares, s.largest = s.weight+v, s.squares+v*v, math.Max(s.largest, v)
+	}
+}
+
+// end adds the stratum to the whole.
+func (t *tally) end(s *sums) Stratum {
+	n := float64(t.cycles)
+	st := Stratum{Name: t.name, Rate: t.rate * YearHours, Loss: t.total / n, Hits: t.hits}
+	st.Error = math.Sqrt(math.Max(0, t.square/n-st.Loss*st.Loss) / n)
+	s.point += t.times() * st.Loss
+	s.variance += math.Pow(t.times()*st.Error, 2)
 	if st.Hits == 0 {
-		s.bound += times * 3 / cycles
+		s.bound += t.times() * 3 / n
 	}
 	return st
 }
 
-// lengths finds how long cycles of a kind last, from some without weights. To the error of it
-// comes what the first hours, when all is sound yet, are off by.
+// lengths finds how long cycles of a kind last, from some without weights.
 func (w *world) lengths(k beginning, s *sums) {
-	hours, plain := w.m.Years*YearHours, max(10, w.m.Cycles/5)
-	sum, squares := 0.0, 0.0
-	for range plain {
-		w.reset()
-		if weight := k.begin(); weight > 0 {
-			w.cycle(weight, hours, true)
-			sum, squares = sum+weight*w.now, squares+math.Pow(weight*w.now, 2)
-		}
+	t := w.lengthTally(k)
+	for cycle := range t.cycles {
+		t.add(w.natural(k, cycle))
 	}
-	mean := sum / float64(plain)
-	s.unsound += k.rate * mean
-	s.unsoundVariance += math.Pow(k.rate, 2)*math.Max(0, squares/float64(plain)-mean*mean)/float64(plain) + math.Pow(k.rate*mean*mean/hours, 2)
+	t.end(s)
+}
+
+// natural makes a cycle without bias; its hours.
+func (w *world) natural(k beginning, cycle int) float64 {
+	w.rng.cast(k.name+", natural", cycle)
+	w.reset()
+	weight := k.begin()
+	if weight > 0 {
+		w.cycle(weight, w.m.Years*YearHours, true)
+	}
+	return weight * w.now
+}
+
+// A lengthTally adds up the hours of the cycles of a stratum.
+type lengthTally struct {
+	rate, hours  float64
+	cycles       int
+	sum, squares float64
+}
+
+func (w *world) lengthTally(k beginning) *lengthTally {
+	return &lengthTally{rate: k.rate, hours: w.m.Years * YearHours, cycles: max(10, w.m.Cycles/5)}
+}
+
+func (t *lengthTally) add(hours float64) { t.sum, t.squares = t.sum+hours, t.squares+hours*hours }
+
+// end adds the hours in cycles to the whole. To their error comes what the first hours, when all
+// is sound yet, are off by.
+func (t *lengthTally) end(s *sums) {
+	n := float64(t.cycles)
+	mean := t.sum / n
+	s.unsound += t.rate * mean
+	s.unsoundVariance += t.rate * t.rate * math.Max(0, t.squares/n-mean*mean) / n
+	s.startUp += math.Pow(t.rate*mean*mean/t.hours, 2)
 }
 
 func (w *world) reset() {
@@ -315,7 +468,7 @@ func (w *world) reset() {
 	clear(w.lost)
 	clear(w.down)
 	clear(w.lostHere)
-	w.people.draw(w.hazards, w.site, w.rng.Float64()*w.m.Years*YearHours, w.rng)
+	w.people.draw(w.hazards, w.site, w.rng.ages.Float64()*w.m.Years*YearHours, w.rng.ages.Rand)
 }
 
 // beginDisk loses a disk, each by its hazard.
@@ -330,9 +483,9 @@ func (w *world) beginDisk() float64 {
 
 // pick draws a sound shard by its hazard.
 func (w *world) pick(sum float64) int {
-	u, last := w.rng.Float64()*sum, -1
+	u, last := w.rng.fate.Float64()*sum, -1
 	for i, h := range w.hazards {
-		if w.alive(i) {
+		if w.sound(i) {
 			last = i
 			if u -= h; u < 0 {
 				break
@@ -342,45 +495,50 @@ func (w *world) pick(sum float64) int {
 	return last
 }
 
-func (w *world) alive(i int) bool { return !w.lost[i] && w.down[w.site[i]] == 0 }
+func (w *world) sound(i int) bool { return !w.lost[i] && w.down[w.site[i]] == 0 }
 
-func (w *world) beginBurst(b Burst) float64 {
-	at := w.rng.IntN(len(w.stripe.Sites))
-	hits := b.hits(w.stripe.Sites[at])
+// beginBurst strikes one of the domains that have shards.
+func (w *world) beginBurst(k, which int) float64 {
+	at := 0
+	for which >= w.used[k][at] {
+		which -= w.used[k][at]
+		at++
+	}
+	hits := w.hits[k][w.soundIn(k, at)[which]]
 	none := hits[0]
 	if none >= 1 {
 		return 0
 	}
-	u, h := w.rng.Float64()*(1-none), 1
+	u, h := w.rng.fate.Float64()*(1-none), 1
 	for ; h < len(hits)-1; h++ {
 		if u -= hits[h]; u < 0 {
 			break
 		}
 	}
-	w.hit(at, h, b)
+	w.hit(outcome{site: at, domain: which, h: h, burst: k})
 	return 1 - none
 }
 
-// hit loses h of the sound shards of a site, with the disks of their hosts.
-func (w *world) hit(at, h int, b Burst) {
-	if !w.m.Exponential {
-		w.backlog += math.Max(float64(h), b.Share*float64(w.s.Hosts)*w.perHost)
+// hit loses so many of the sound shards of a domain, with the disks of their hosts.
+func (w *world) hit(o outcome) {
+	if b := w.s.Bursts[o.burst]; !w.m.Exponential {
+		w.backlog += math.Max(float64(o.h), b.Share*float64(w.s.Hosts)/float64(b.count())*w.perHost)
 	}
 	var sound []int
 	for i, s := range w.site {
-		if s == at && w.alive(i) {
+		if s == o.site && w.domain[o.burst][i] == o.domain && w.sound(i) {
 			sound = append(sound, i)
 		}
 	}
-	for range h {
-		k := w.rng.IntN(len(sound))
+	for range o.h {
+		k := w.rng.fate.IntN(len(sound))
 		w.loseDisk(sound[k])
 		sound = slices.Delete(sound, k, k+1)
 	}
 }
 
 func (w *world) beginSite() float64 {
-	w.loseSite(w.rng.IntN(len(w.stripe.Sites)))
+	w.loseSite(w.rng.fate.IntN(len(w.stripe.Sites)))
 	return 1
 }
 
@@ -425,10 +583,10 @@ func (w *world) plan(sooner bool) {
 }
 
 func (w *world) poisson(mean float64) int {
-	n, u := 0, w.rng.ExpFloat64()
+	n, u := 0, w.rng.clock.ExpFloat64()
 	for u < mean {
 		n++
-		u += w.rng.ExpFloat64()
+		u += w.rng.clock.ExpFloat64()
 	}
 	return n
 }
@@ -439,14 +597,15 @@ type outcome struct {
 	survive, gone  float64
 	worth          float64 // how much it leads to loss, by the stand-in
 	site, h, burst int     // of a burst; site alone of a disaster; all -1 of a disk
+	domain         int     // of a burst, at its site
 }
 
 // outcomes are the losses that may come next, and the sum of their rates.
 func (w *world) outcomes(list []outcome) ([]outcome, float64) {
 	sum := 0.0
-	add := func(rate float64, more, site, h, burst int) {
+	add := func(rate float64, more, site, h, burst, domain int) {
 		if rate > 0 && more > 0 {
-			o := outcome{rate: rate, site: site, h: h, burst: burst}
+			o := outcome{rate: rate, site: site, h: h, burst: burst, domain: domain}
 			o.survive, o.gone = w.step(w.total, w.total+more)
 			o.worth = w.worth(o)
 			list, sum = append(list, o), sum+rate
@@ -454,20 +613,21 @@ func (w *world) outcomes(list []outcome) ([]outcome, float64) {
 	}
 	hazard := 0.0
 	for i, h := range w.hazards {
-		if w.alive(i) {
+		if w.sound(i) {
 			hazard += h
 		}
 	}
-	add(hazard, 1, -1, -1, -1)
+	add(hazard, 1, -1, -1, -1, 0)
 	for at, c := range w.stripe.Sites {
 		if w.down[at] > 0 {
 			continue
 		}
-		alive := c - w.lostHere[at]
-		add(w.s.SiteRate.Typical/YearHours, alive, at, -1, -1)
+		add(w.s.SiteRate.Typical/YearHours, c-w.lostHere[at], at, -1, -1, 0)
 		for k, b := range w.s.Bursts {
-			for h, p := range w.hits[k][alive] {
-				add(b.Rate*p, h, at, h, k)
+			for domain, alive := range w.soundIn(k, at) {
+				for h, p := range w.hits[k][alive] {
+					add(b.Rate*p, h, at, h, k, domain)
+				}
 			}
 		}
 	}
@@ -539,7 +699,7 @@ func (w *world) cycle(weight, hours float64, natural bool) float64 {
 		if natural {
 			choose = milder / (milder + 1 - bad)
 		}
-		if w.rng.Float64() < choose {
+		if w.rng.fate.Float64() < choose {
 			weight *= milder / choose
 			w.now += w.lossAfter(rate, repairs, wait, bad)
 			weight *= w.lose(list)
@@ -547,7 +707,7 @@ func (w *world) cycle(weight, hours float64, natural bool) float64 {
 		}
 		weight *= (1 - bad) / (1 - choose)
 		if w.m.Exponential {
-			w.now += w.rng.ExpFloat64() / (rate + repairs)
+			w.now += w.rng.clock.ExpFloat64() / (rate + repairs)
 		} else {
 			w.now += wait
 		}
@@ -599,9 +759,9 @@ func (w *world) bias(loss, worth, repair float64) float64 {
 // lossAfter draws the time of a loss that comes before the next repair.
 func (w *world) lossAfter(rate, repairs, wait, bad float64) float64 {
 	if w.m.Exponential {
-		return w.rng.ExpFloat64() / (rate + repairs)
+		return w.rng.clock.ExpFloat64() / (rate + repairs)
 	}
-	return math.Min(wait, -math.Log1p(-w.rng.Float64()*bad)/rate)
+	return math.Min(wait, -math.Log1p(-w.rng.clock.Float64()*bad)/rate)
 }
 
 // lose draws one of the outcomes that the stripe survives, by how much each leads to loss, and
@@ -614,7 +774,7 @@ func (w *world) lose(list []outcome) float64 {
 			sum, worth, kinds = sum+o.rate*o.survive, worth+o.rate*o.survive*o.worth, kinds+1
 		}
 	}
-	u := w.rng.Float64()
+	u := w.rng.fate.Float64()
 	for _, o := range list {
 		if o.survive == 0 {
 			continue
@@ -637,13 +797,13 @@ func (w *world) lose(list []outcome) float64 {
 func (w *world) happen(o outcome) {
 	switch {
 	case o.burst >= 0:
-		w.hit(o.site, o.h, w.s.Bursts[o.burst])
+		w.hit(o)
 	case o.site >= 0:
 		w.loseSite(o.site)
 	default:
 		sum := 0.0
 		for i, h := range w.hazards {
-			if w.alive(i) {
+			if w.sound(i) {
 				sum += h
 			}
 		}
@@ -673,7 +833,7 @@ func (w *world) mend() {
 
 // mendOne draws what exponential repair does next.
 func (w *world) mendOne() {
-	u := w.rng.Float64()
+	u := w.rng.fate.Float64()
 	_, rate := w.waiting()
 	u *= rate
 	if u -= w.repair.rate(w.disks); u < 0 && w.disks > 0 {
@@ -695,7 +855,7 @@ func (w *world) oneLost(due int) int {
 	if !w.repair.shared && !w.m.Exponential {
 		return due
 	}
-	k := w.rng.IntN(w.disks)
+	k := w.rng.fate.IntN(w.disks)
 	for i, l := range w.lost {
 		if l {
 			if k == 0 {

@@ -12,6 +12,9 @@ type Stripe struct {
 	// Lose[e] is the share of the patterns of e lost shards that cannot be decoded: 0 up to
 	// the tolerance; beyond its end it is 1. For an MDS code it has m+1 zeros.
 	Lose []float64
+
+	// product, of product codes, says it by the losses of each site instead.
+	product *Product
 }
 
 // Even spreads n shards over sites as evenly as can be.
@@ -24,6 +27,14 @@ func Even(n, sites int) []int {
 		}
 	}
 	return list
+}
+
+// together is the stripe where only the number of losses matters, on one site.
+func (s Stripe) together() Stripe {
+	if s.product != nil {
+		return s
+	}
+	return Stripe{Sites: []int{s.N()}, Lose: s.Lose}
 }
 
 // MDSLose is the Lose of a code that stands any m losses.
@@ -102,8 +113,14 @@ func (s Stripe) Chain(r Rates, most int) (chain *Markov, lumped bool, err error)
 	if err := s.validate(r); err != nil {
 		return nil, false, err
 	}
+	if s.product != nil {
+		most = MostStates
+	}
 	if c, ok := s.exactChain(r, most); ok {
 		return c, false, nil
+	}
+	if s.product != nil {
+		return nil, false, inputf("a product code of %d sites with %d shards each has more than %d states: too many to solve", len(s.Sites), s.Sites[0], most)
 	}
 	return s.lumpedChain(r), true, nil
 }
@@ -169,18 +186,13 @@ func (b *builder) state(key string) int {
 // exactChain walks all states from the one without losses; false when there are too many.
 func (s Stripe) exactChain(r Rates, most int) (*Markov, bool) {
 	sizes := slices.Sorted(slices.Values(s.Sites))
-	step := s.steps(r)
+	step, hits := s.moves(sizes, r), s.hitTables(r.Bursts)
 	return explore(string(make([]byte, len(sizes))), most, func(key string, add func(to string, rate float64)) {
-		lost := []byte(key)
-		total := lostShards(sizes, lost)
+		lost, before := []byte(key), []byte(key)
 		move := func(site int, to byte, rate float64) {
 			was := lost[site]
 			lost[site] = to
-			after := lostShards(sizes, lost)
-			survive, gone := 1.0, 0.0
-			if after > total {
-				survive, gone = step(total, after)
-			}
+			survive, gone := step(before, lost)
 			if survive > 0 {
 				add(canonical(sizes, lost), rate*survive)
 			}
@@ -205,10 +217,10 @@ func (s Stripe) exactChain(r Rates, most int) (*Markov, bool) {
 			if alive > 0 {
 				move(i, l+1, float64(alive)*r.Fail)
 			}
-			for _, b := range r.Bursts {
-				for h, p := range b.hits(alive) {
+			for k, b := range r.Bursts {
+				for h, p := range hits[sizes[i]][k][alive] {
 					if h > 0 {
-						move(i, l+byte(h), b.Rate*p)
+						move(i, l+byte(h), b.siteRate()*p)
 					}
 				}
 			}
@@ -217,6 +229,33 @@ func (s Stripe) exactChain(r Rates, most int) (*Markov, bool) {
 			}
 		}
 	})
+}
+
+// hitTables are the hits of bursts by the size of a site.
+func (s Stripe) hitTables(bursts []Burst) map[int][][][]float64 {
+	tables := map[int][][][]float64{}
+	for _, c := range s.Sites {
+		if _, ok := tables[c]; !ok {
+			tables[c] = hitTable(bursts, c)
+		}
+	}
+	return tables
+}
+
+// moves returns what becomes of a stripe that goes from losses by site to others: the
+// probability to survive, and the rest.
+func (s Stripe) moves(sizes []int, r Rates) func(before, after []byte) (survive, gone float64) {
+	if s.product != nil {
+		return s.product.moves(r.Latent)
+	}
+	step := s.steps(r)
+	return func(before, after []byte) (float64, float64) {
+		from, to := lostShards(sizes, before), lostShards(sizes, after)
+		if to <= from {
+			return 1, 0
+		}
+		return step(from, to)
+	}
 }
 
 // explore makes a chain by asking, state by state, where it leads; loss is the empty key.
@@ -328,7 +367,7 @@ func (s Stripe) lumpedChain(r Rates) *Markov {
 		}
 		return sum
 	}
-	step := s.steps(r)
+	step, hits := s.steps(r), hitTable(r.Bursts, sizes[sites-1])
 	c, _ := explore(fmt.Sprintf("%c%c", rune(1), rune(1)), 1<<16, func(key string, add func(string, float64)) {
 		var d, j int
 		for i, ch := range []rune(key) {
@@ -364,19 +403,17 @@ func (s Stripe) lumpedChain(r Rates) *Markov {
 			return
 		}
 		per := goneWith(d+1) - gone
-		for _, b := range r.Bursts {
-			for there := 0; there <= per; there++ {
-				p := hypergeometric(size, per, j, there)
-				for h, q := range b.hits(per - there) {
+		for there := 0; there <= min(per, j); there++ {
+			p := hypergeometric(size, per, j, there)
+			for k, b := range r.Bursts {
+				for h, q := range hits[k][per-there] {
 					if h > 0 && j+h <= size {
-						move(d, j+h, float64(up)*b.Rate*p*q)
+						move(d, j+h, float64(up)*b.siteRate()*p*q)
 					}
 				}
 			}
-		}
-		if r.Site > 0 {
-			for there := 0; there <= min(per, j); there++ {
-				move(d+1, j-there, float64(up)*r.Site*hypergeometric(size, per, j, there))
+			if r.Site > 0 {
+				move(d+1, j-there, float64(up)*r.Site*p)
 			}
 		}
 	})

@@ -34,7 +34,9 @@ type System struct {
 	Code       Code    `json:"code"`
 	Sites      int     `json:"sites"`
 	Hosts      int     `json:"hosts_per_site"`
-	Disks      int     `json:"disks"` // at all sites
+	Racks      int     `json:"racks_per_site,omitempty"` // 0: unknown, and no rack counts as a failure domain
+	Feeds      int     `json:"feeds_per_site,omitempty"` // power feeds, of which each drive hangs on one; 0: unknown
+	Disks      int     `json:"disks"`                    // at all sites
 	CapacityTB float64 `json:"capacity_tb"`
 	Fill       float64 `json:"fill"` // part of the raw capacity that holds shards
 
@@ -52,7 +54,8 @@ type System struct {
 
 	HostOutages Outage `json:"host_outages"`
 	SiteOutages Outage `json:"site_outages"`
-	Margin      int    `json:"margin"` // shards that a write must have to spare; default 1
+	RackOutages Outage `json:"rack_outages,omitzero"` // where Racks are known
+	Margin      int    `json:"margin"`                // shards that a write must have to spare; default 1
 	NoMargin    bool   `json:"no_margin,omitempty"`
 }
 
@@ -84,6 +87,9 @@ var (
 	DefaultPower = Burst{Name: "power", Rate: 1 / YearHours, Share: 0.01}
 	// DefaultHostOutages: a host is away every 2,890.8 h for 0.25 h, as SimEDC assumes.
 	DefaultHostOutages = Outage{YearHours / 2890.8, 0.25}
+	// DefaultRackOutages: a rack is away every 87,600 h for 34 h, as SimEDC assumes (24 h, and 10 h for
+	// what starts again).
+	DefaultRackOutages = Outage{YearHours / 87600, 34}
 	// DefaultSiteOutages: a site is away once a year for 15 h, as SimEDC assumes.
 	DefaultSiteOutages = Outage{1, 15}
 )
@@ -117,6 +123,12 @@ func (s System) WithDefaults() System {
 		if s.Bursts[i].Hosts == 0 {
 			s.Bursts[i].Hosts = s.Hosts
 		}
+		if s.Bursts[i].Count == 0 {
+			s.Bursts[i].Count = s.domains(s.Bursts[i].Domain)
+		}
+	}
+	if s.RackOutages == (Outage{}) && s.Racks > 0 {
+		s.RackOutages = DefaultRackOutages
 	}
 	if s.HostOutages == (Outage{}) {
 		s.HostOutages = DefaultHostOutages
@@ -131,11 +143,24 @@ func (s System) WithDefaults() System {
 	return s
 }
 
+// domains is how many of a kind a site has, 0 where that is unknown.
+func (s System) domains(d Domain) int {
+	switch d {
+	case Rack:
+		return s.Racks
+	case Feed:
+		return s.Feeds
+	case Host:
+		return s.Hosts
+	}
+	return 1
+}
+
 // stripeSites is how many of the sites a stripe touches.
 func (s System) stripeSites() int { return min(s.Sites, s.Code.N()) }
 
 func (s System) stripe() Stripe {
-	return Stripe{Even(s.Code.N(), s.stripeSites()), s.Code.lose()}
+	return Stripe{Sites: Even(s.Code.N(), s.stripeSites()), Lose: s.Code.lose(), product: s.Code.product()}
 }
 
 func (s System) validate() error {
@@ -153,6 +178,9 @@ func (s System) validate() error {
 		return inputf("%d disks in %d hosts at %d sites: want a disk in each host at least", s.Disks, s.Hosts*s.Sites, s.Sites)
 	case s.Disks/s.Sites < Even(n, s.stripeSites())[0]:
 		return inputf("%d disks a site for %d shards of a stripe: want as many disks as shards at least", s.Disks/s.Sites, Even(n, s.stripeSites())[0])
+	}
+	if err := s.validateDomains(); err != nil {
+		return err
 	}
 	if err := positive("capacity", s.CapacityTB); err != nil {
 		return err
@@ -180,7 +208,7 @@ func (s System) validate() error {
 	if p := s.latent(); math.IsNaN(p) || s.Latent < 0 || s.UBER < 0 || s.ShardBytes < 0 || p > 0.5 {
 		return inputf("latent %v, scrub days %v, UBER %v: %v of the shards would be unreadable; want 0 to 0.5", s.Latent, s.ScrubDays, s.UBER, p)
 	}
-	for name, o := range map[string]Outage{"host": s.HostOutages, "site": s.SiteOutages} {
+	for name, o := range map[string]Outage{"host": s.HostOutages, "rack": s.RackOutages, "site": s.SiteOutages} {
 		if notNegative("", o.PerYear) != nil || notNegative("", o.Hours) != nil {
 			return inputf("%s outages %v a year of %v h: want 0 or more of both", name, o.PerYear, o.Hours)
 		}
@@ -189,6 +217,27 @@ func (s System) validate() error {
 		return inputf("margin %d: want 0 or more", s.Margin)
 	}
 	return s.Repair.validate()
+}
+
+func (s System) validateDomains() error {
+	switch {
+	case s.Code.Rows > 0 && s.Code.Rows != s.Sites:
+		return inputf("a product code of %d rows lies over %d sites, one row a site, not over %d", s.Code.Rows, s.Code.Rows, s.Sites)
+	case s.Racks < 0 || s.Racks > s.Hosts || s.Feeds < 0 || s.Feeds > s.Hosts:
+		return inputf("%d racks and %d feeds for %d hosts of a site: want a host in each at least", s.Racks, s.Feeds, s.Hosts)
+	}
+	for _, b := range s.Bursts {
+		switch b.Domain {
+		case "", Site, Host:
+		case Rack, Feed:
+			if b.Count == 0 {
+				return inputf("burst %s strikes a %s: say how many of them a site has", b.Name, b.Domain)
+			}
+		default:
+			return inputf("burst %s strikes a %q: want site, feed, rack or host", b.Name, b.Domain)
+		}
+	}
+	return nil
 }
 
 // maxSiteRate bounds the disasters of a site in a year.
@@ -238,7 +287,8 @@ type Result struct {
 type Survival struct {
 	Shards   int `json:"shards"`
 	Sites    int `json:"sites"`
-	LeftOver int `json:"left_over"` // further shards while those sites are down
+	LeftOver int `json:"left_over"`       // further shards while those sites are down
+	Racks    int `json:"racks,omitempty"` // whole racks, where they are known
 }
 
 // NotCovered is what no figure here has in it.
@@ -294,6 +344,12 @@ func (s System) approximate(r Result) []string {
 	if s.Code.L > 0 {
 		list = append(list, "patterns of the lrc by their number of losses: the share that cannot be decoded")
 	}
+	if s.Code.Rows > 0 {
+		list = append(list, "product code: rows that lost too many at three sites, and stripes with many more losses than can be fatal, are counted as lost")
+	}
+	if s.sharedDomains(r.Layout[0]) {
+		list = append(list, "racks or feeds with several shards of a stripe: sound shards are taken to lie together in as few as hold them, which is near")
+	}
 	if s.Hosts < r.Layout[0] {
 		list = append(list, fmt.Sprintf("%d hosts for %d shards at a site: shards share hosts, whose loss as a whole is not counted; bursts take disks one by one", s.Hosts, r.Layout[0]))
 	}
@@ -301,6 +357,16 @@ func (s System) approximate(r Result) []string {
 		list = append(list, fmt.Sprintf("repair is busy %.0f %% of the time, and disks then wait for one another, which is not counted", 100*math.Min(busy, 1)))
 	}
 	return list
+}
+
+// sharedDomains tells whether a burst strikes parts of a site that hold more than one of its shards.
+func (s System) sharedDomains(here int) bool {
+	for _, b := range s.Bursts {
+		if b.count() > 1 && b.count() < here {
+			return true
+		}
+	}
+	return false
 }
 
 // busy is the part of the time that shared repair is at work, at the high AFR.
@@ -334,8 +400,28 @@ func (s System) survival(margin int) Survival {
 	if spare < 0 {
 		return Survival{}
 	}
-	x, left := Stripe{Even(s.Code.N(), s.stripeSites()), MDSLose(min(spare, s.Code.N()-1))}.SitesSurvived()
-	return Survival{spare, x, left}
+	racks := s.racksSurvived(spare)
+	if s.Code.Rows > 0 {
+		if left := s.Code.M - margin; left >= 0 {
+			return Survival{spare, 1, left, racks}
+		}
+		return Survival{Shards: spare, Racks: racks}
+	}
+	x, left := Stripe{Sites: Even(s.Code.N(), s.stripeSites()), Lose: MDSLose(min(spare, s.Code.N()-1))}.SitesSurvived()
+	return Survival{spare, x, left, racks}
+}
+
+// racksSurvived is how many whole racks may go, whichever they are, with so many shards to spare.
+func (s System) racksSurvived(spare int) int {
+	if s.Racks == 0 {
+		return 0
+	}
+	var racks []int
+	for _, c := range Even(s.Code.N(), s.stripeSites()) {
+		racks = append(racks, Even(c, min(s.Racks, c))...)
+	}
+	x, _ := Stripe{Sites: racks, Lose: MDSLose(min(spare, s.Code.N()-1))}.SitesSurvived()
+	return x
 }
 
 // losses are the probabilities that a stripe is lost in a year.
@@ -365,7 +451,7 @@ func (s System) yearly(stripe Stripe, repair RepairTime, afr, site float64) (los
 	}
 	r := s.rates(repair, afr)
 	var err error
-	if out.alone, err = solve(Stripe{[]int{stripe.N()}, stripe.Lose}, r); err != nil {
+	if out.alone, err = solve(stripe.together(), r); err != nil {
 		return out, err
 	}
 	out.bursts = out.alone
@@ -394,7 +480,7 @@ func (s System) any(p losses, stripe Stripe, repair RepairTime, site, sets float
 	if extra := p.bursts - p.alone; extra > 0 {
 		n := 0.0
 		for _, b := range s.Bursts {
-			n += b.Rate * YearHours * float64(s.stripeSites())
+			n += b.siteRate() * YearHours * float64(s.stripeSites())
 		}
 		none -= n * AnyOf(math.Min(1, extra/n), sets)
 	}
@@ -424,7 +510,7 @@ func (s System) sitesAlone(stripe Stripe, repair RepairTime, site float64) float
 }
 
 func (s System) mttdl(stripe Stripe, repair RepairTime) *float64 {
-	chain, _, err := Stripe{[]int{stripe.N()}, stripe.Lose}.Chain(s.rates(repair, s.AFR.Typical), QuickStates)
+	chain, _, err := stripe.together().Chain(s.rates(repair, s.AFR.Typical), QuickStates)
 	if err != nil {
 		return nil
 	}

@@ -134,8 +134,12 @@ func TestTraffic(t *testing.T) {
 		near(t, fmt.Sprint(c.code, " read"), r.Traffic.ReadTB, c.read, 1e-9)
 	}
 	// about 1.1 kWh at 17 J/GB for 210 TB read and 21 written
-	e := Traffic{ReadTB: 210, WrittenTB: 21}.Energy(Intensities{DiskJPerGB: Point(17)}, 0)
+	e := Traffic{ReadTB: 210, WrittenTB: 21}.Energy(Intensities{DiskJPerGB: Point(17)}, 0, 0, 0)
 	near(t, "kWh", e.Marginal.Typical, 1.09, 0.01)
+	// half of 100 readers woken for each of 20 disks, at 500 J and 5 W for 10 h
+	woken := Traffic{}.Energy(Intensities{SpinUpJ: Point(500), AwakeW: Point(5), Parked: 0.5}, 20, 100, 10)
+	near(t, "woken", woken.SpinUps.Typical, 20*50*(500+5*36000)/3.6e6, 1e-12)
+	near(t, "marginal of woken", woken.Marginal.High, woken.SpinUps.High, 1e-12)
 	near(t, "allocated", e.Allocated.Typical, e.Marginal.Typical+e.WANAllocated.Typical+e.LAN.Typical, 1e-12)
 }
 
@@ -177,7 +181,7 @@ func TestAny(t *testing.T) {
 
 // TestLatent: shards found unreadable when a disk is lost count as lost then.
 func TestLatent(t *testing.T) {
-	c := Stripe{[]int{6}, MDSLose(2)}
+	c := Stripe{Sites: []int{6}, Lose: MDSLose(2)}
 	r := Rates{Fail: 1e-6, Repair: Repairs(0.05, Parallel), Latent: 1e-4}
 	chain, _, err := c.Chain(r, MostStates)
 	if err != nil {
@@ -204,13 +208,13 @@ func TestHits(t *testing.T) {
 		{Burst{Share: 1, Hosts: 3}, 7, 7}, {Burst{Share: 0.3}, 6, 1.8}, {Burst{Share: 0.5, Hosts: 1}, 4, 2},
 	} {
 		sum, mean := 0.0, 0.0
-		for h, p := range c.b.hits(c.alive) {
+		for h, p := range c.b.hitsIn(c.alive) {
 			sum, mean = sum+p, mean+float64(h)*p
 		}
 		near(t, fmt.Sprint(c, " sum"), sum, 1, 1e-12)
 		near(t, fmt.Sprint(c, " mean"), mean, c.mean, 1e-12)
 	}
-	if p := (Burst{Share: 0.01, Hosts: 14}).hits(5); p[2] != 0 || p[1] == 0 {
+	if p := (Burst{Share: 0.01, Hosts: 14}).hitsIn(5); p[2] != 0 || p[1] == 0 {
 		t.Errorf("one host of 14 at most: %v", p)
 	}
 }

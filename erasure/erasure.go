@@ -85,6 +85,9 @@ func New(s Scheme) (*Code, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
+	if s.Kind == Product {
+		return nil, fmt.Errorf("%w: %v is modelled and not written", ErrScheme, s)
+	}
 	c := &Code{scheme: s, rows: s.generator(), solutions: map[string]*solution{}, decodes: map[string]bool{}}
 	if s.M > 0 {
 		enc, err := multiplier(c.rows[s.K:], s.K)

@@ -15,6 +15,7 @@ const (
 	Replica Kind = iota + 1
 	RS
 	LRC
+	Product // modelled, not written: RS in each site, XOR over the sites
 )
 
 // A Scheme is a redundancy rule. The zero Scheme means that none was chosen. Schemes can be
@@ -24,6 +25,7 @@ type Scheme struct {
 	K    int // data shards: 1 for copies
 	M    int // further shards: copies, parities, or L+R
 	L, R int // local and global parities of an lrc
+	Rows int // sites of a product code, each with a row of N/Rows shards, the last the XOR of the others
 }
 
 // MaxShards is the largest number of shards of a stripe.
@@ -48,6 +50,36 @@ func Parse(text string) (Scheme, error) {
 		return Scheme{}, fmt.Errorf("%w %q: %s", ErrScheme, text, why)
 	}
 	return s, nil
+}
+
+// ParseModelled reads what Parse does, and "product:K+MxSITES": rows of K+M shards in each of
+// SITES sites, one of which is the XOR of the others. No Code writes a product.
+func ParseModelled(text string) (Scheme, error) {
+	rest, ok := strings.CutPrefix(text, "product:")
+	if !ok {
+		return Parse(text)
+	}
+	row, sites, _ := strings.Cut(rest, "x")
+	n, ok1 := numbers(row)
+	s, ok2 := numbers(sites)
+	if !ok1 || !ok2 || len(n) != 2 || len(s) != 1 {
+		return Scheme{}, fmt.Errorf("%w %q: want product:DATA+PARITYxSITES, for example product:10+4x3", ErrScheme, text)
+	}
+	out := Scheme{Kind: Product, K: n[0] * (s[0] - 1), M: n[0] + n[1]*s[0], Rows: s[0]}
+	if why := out.flaw(); why != "" {
+		return Scheme{}, fmt.Errorf("%w %q: %s", ErrScheme, text, why)
+	}
+	return out, nil
+}
+
+// Row is how many data shards and parities a row has that is read and rebuilt by itself: all of
+// a stripe, but of a product code those of one site.
+func (s Scheme) Row() (data, parity int) {
+	if s.Kind != Product {
+		return s.K, s.M
+	}
+	data = s.K / max(s.Rows-1, 1)
+	return data, s.N()/max(s.Rows, 1) - data
 }
 
 // A form is how a kind of scheme is written.
@@ -131,6 +163,9 @@ func (s Scheme) String() string {
 		return fmt.Sprintf("rs:%d+%d", s.K, s.M)
 	case LRC:
 		return fmt.Sprintf("lrc:%d+%d+%d", s.K, s.L, s.R)
+	case Product:
+		data, parity := s.Row()
+		return fmt.Sprintf("product:%d+%dx%d", data, parity, s.Rows)
 	}
 	return "none"
 }
@@ -183,6 +218,10 @@ func (s Scheme) flaw() string {
 		case s.K/s.L < 2:
 			return "a local group needs two data shards or more: use fewer LOCAL or more DATA"
 		}
+	case Product:
+		if s.Rows < 3 || s.Rows > 8 || s.K < s.Rows-1 || s.M < s.Rows+s.K/(s.Rows-1) || s.N()%s.Rows != 0 {
+			return "product needs 3 to 8 sites, and a data shard and a parity or more in the row of each, for example product:10+4x3"
+		}
 	default:
 		return "no kind: want replica, rs or lrc"
 	}
@@ -202,8 +241,12 @@ func (s Scheme) Overhead() float64 { return float64(s.N()) / float64(s.K) }
 // R+1, and no code with its local groups can promise more; most patterns of a few more are
 // decodable too.
 func (s Scheme) Tolerates() int {
-	if s.Kind == LRC {
+	switch s.Kind {
+	case LRC:
 		return s.R + 1
+	case Product: // the smallest fatal pattern is two rows that lost the same columns, one more than their parities
+		_, parity := s.Row()
+		return 2*parity + 1
 	}
 	return s.M
 }

@@ -11,8 +11,12 @@ import (
 
 // CodeOf is a scheme in the plain numbers of the durability model.
 func CodeOf(s erasure.Scheme) durability.Code {
-	if s.Kind == erasure.LRC {
+	switch s.Kind {
+	case erasure.LRC:
 		return durability.Code{K: s.K, M: s.R, L: s.L}
+	case erasure.Product:
+		data, parity := s.Row()
+		return durability.Code{K: data, M: parity, Rows: s.Rows}
 	}
 	return durability.Code{K: s.K, M: s.M}
 }
@@ -33,7 +37,7 @@ func systemsOf(o Option, base durability.System) ([]weighted, error) {
 	var list []weighted
 	held, stored := 0.0, 0.0
 	for _, pool := range pools {
-		scheme, err := erasure.Parse(pool.Scheme)
+		scheme, err := erasure.ParseModelled(pool.Scheme)
 		if err != nil {
 			return nil, err
 		}
@@ -50,11 +54,22 @@ func systemsOf(o Option, base durability.System) ([]weighted, error) {
 		s.Disks = max(int(math.Ceil(drives-1e-9)), min(perSite*o.Sites, int(o.Drives)))
 		s.Hosts = max(1, int(math.Ceil(o.Servers/float64(o.Sites)*drives/o.Drives-1e-9)))
 		s.Hosts = min(s.Hosts, max(1, s.Disks/o.Sites))
+		s.setDomains(o, base)
 		s.CapacityTB = o.RawTB / o.Drives
 		s.Fill = math.Min(1, held*o.Amplification/o.RawTB)
 		s.part /= stored
 	}
 	return list, nil
+}
+
+// setDomains gives a system the racks and feeds that bursts strike: as base says, else the option's racks.
+func (s *weighted) setDomains(o Option, base durability.System) {
+	s.Racks, s.Feeds = min(base.Racks, s.Hosts), min(base.Feeds, s.Hosts)
+	for _, b := range base.Bursts {
+		if b.Domain == durability.Rack && base.Racks == 0 {
+			s.Racks = max(1, min(s.Hosts, int(math.Ceil(o.Racks/float64(o.Sites)-1e-9))))
+		}
+	}
 }
 
 // SystemOf is an option of one scheme as a system; what the option does not say is as in base.
@@ -117,9 +132,8 @@ func lossEstimate(b durability.Band, unit string) *Estimate {
 	return &Estimate{Low: b.Low, Typical: b.Typical, High: b.High, Unit: unit + "a year", Status: energy.Model, Source: "model"}
 }
 
-// mostSafe is the number of options up to which a report says their durability, each being a
-// few chains to solve.
-const mostSafe = 200
+// unsafe says why options of a long stream have no durability.
+const unsafe = "each is a few chains to solve: not answered in streams of more than 500 options; ask for fewer, or without --stream"
 
 // safety gives options their durability; one whose layout has none says why.
 func (a *answer) safety(options ...*Option) {
@@ -132,10 +146,15 @@ func (a *answer) safety(options ...*Option) {
 			return
 		}
 		if err := o.SetDurability(base); err != nil {
-			if o.Because == nil {
-				o.Because = map[string]string{}
-			}
-			o.Because["nines"] = err.Error()
+			o.because("nines", err.Error())
 		}
 	}
+}
+
+// because says why a field is null.
+func (o *Option) because(field, why string) {
+	if o.Because == nil {
+		o.Because = map[string]string{}
+	}
+	o.Because[field] = why
 }

@@ -16,7 +16,8 @@ type Targets struct {
 	Nines         float64   `json:"at_least"`           // of a year, by disks and bursts; 0: none asked
 	DisasterNines float64   `json:"at_least_disasters"` // with disasters of sites at their typical rate; 0: none asked
 	Survive       Tolerance `json:"survive"`
-	MostShards    int       `json:"most_shards"` // of a stripe; default 30
+	MostShards    int       `json:"most_shards"`       // of a stripe; default 30
+	Schemes       []string  `json:"schemes,omitempty"` // only these, product codes too; default all
 }
 
 // A Comparison is what meets the targets, ranked by watts for a stored terabyte.
@@ -127,6 +128,11 @@ func (t Targets) valid() error {
 			return &FieldError{Field: name, Err: fmt.Errorf("%v nines: want 0 to 100", v)}
 		}
 	}
+	for _, text := range t.Schemes {
+		if _, err := erasure.ParseModelled(text); err != nil {
+			return &FieldError{Field: "scheme", Err: err}
+		}
+	}
 	if t.MostShards < 0 || t.MostShards > erasure.MaxShards {
 		return &FieldError{Field: "most_shards", Err: fmt.Errorf("%d: want 1 to %d", t.MostShards, erasure.MaxShards)}
 	}
@@ -136,6 +142,15 @@ func (t Targets) valid() error {
 // candidates are the schemes that survive what is asked.
 func (t Targets) candidates(sites int) []string {
 	var list []string
+	for _, text := range t.Schemes {
+		s, err := erasure.ParseModelled(text)
+		if err == nil && (s.Rows == 0 || s.Rows == sites) && !ToleranceOf(s, sites).Less(t.Survive) {
+			list = append(list, text)
+		}
+	}
+	if len(t.Schemes) > 0 {
+		return list
+	}
 	add := func(s erasure.Scheme) {
 		if s.Validate() == nil && s.N() <= t.MostShards && !ToleranceOf(s, sites).Less(t.Survive) {
 			list = append(list, s.String())
@@ -163,7 +178,7 @@ func (t Targets) candidates(sites int) []string {
 func (c *Comparison) consider(s Scenario, sites int) ([]Qualified, error) {
 	var out []Qualified
 	s.Sweep.Sites, s.Baseline, s.NoDurability = []int{sites}, "replica:3", true
-	for chunk := range slices.Chunk(c.Targets.candidates(sites), mostSafe) {
+	for chunk := range slices.Chunk(c.Targets.candidates(sites), mostOptions) {
 		s.Sweep.Schemes = chunk
 		r, err := Run(s)
 		if err != nil {
@@ -224,6 +239,7 @@ func fewest(all []Qualified, t Targets) []Qualified {
 	type family struct {
 		kind           erasure.Kind
 		k, l, sites    int
+		rows           int
 		disk           string
 		fill, pue, amp float64
 	}
@@ -233,11 +249,11 @@ func fewest(all []Qualified, t Targets) []Qualified {
 		if q.short(t) > 0 {
 			continue
 		}
-		s, err := erasure.Parse(q.Option.Scheme)
+		s, err := erasure.ParseModelled(q.Option.Scheme)
 		if err != nil {
 			continue
 		}
-		f := family{s.Kind, s.K, s.L, q.Option.Sites, q.Option.Disk, q.Option.PlannedFill, 0, q.Option.Amplification}
+		f := family{s.Kind, s.K, s.L, q.Option.Sites, s.Rows, q.Option.Disk, q.Option.PlannedFill, 0, q.Option.Amplification}
 		old, ok := best[f]
 		if !ok {
 			order = append(order, f)

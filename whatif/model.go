@@ -150,7 +150,7 @@ func (m *model) scheme(text string) (erasure.Scheme, error) {
 	if s, ok := m.schemes[text]; ok {
 		return s, nil
 	}
-	s, err := erasure.Parse(text)
+	s, err := erasure.ParseModelled(text)
 	if err == nil {
 		m.schemes[text] = s
 	}

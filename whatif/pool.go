@@ -57,6 +57,9 @@ func (m *model) fillPools(p *plan, c Choice) error {
 		if err != nil {
 			return err
 		}
+		if scheme.Rows > 0 && scheme.Rows != len(p.sites) {
+			return &FieldError{Field: "sites", Err: fmt.Errorf("%v lies over %d sites, one row a site, not over %d", scheme, scheme.Rows, len(p.sites))}
+		}
 		share := float64(pool.StoredTB) / p.stored
 		amp := orElse(pool.Amplification, p.amplification)
 		coded += share * scheme.Overhead()
@@ -71,7 +74,8 @@ func (m *model) fillPools(p *plan, c Choice) error {
 func (p *plan) demand(c *class, scheme erasure.Scheme, w Workload, share, amplification float64) {
 	sites := len(p.sites)
 	load := w.load(p.layout).WithDefaults()
-	read, write := load.Read(scheme.K), load.Write(scheme.K, scheme.N())
+	k, _ := scheme.Row()
+	read, write := load.Read(k), load.Write(k, k*scheme.N()/scheme.K)
 	c.need += share * p.stored * scheme.Overhead() * amplification / (1 - p.reserve)
 	c.randomR += share * load.Reads * read.Random
 	c.randomW += share * load.Writes * write.Random

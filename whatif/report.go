@@ -148,10 +148,8 @@ func (a *answer) report(options []Option, swings []*swing) (Report, error) {
 		return Report{}, err
 	}
 	a.safety(&base)
-	if len(options) <= mostSafe {
-		for i := range options {
-			a.safety(&options[i])
-		}
+	for i := range options {
+		a.safety(&options[i])
 	}
 	r := Report{
 		Name: a.s.Name, Boundary: a.boundary, Baseline: base, Options: options, Defaults: map[string]Estimate{}, Inputs: map[string]Estimate{},

@@ -92,6 +92,11 @@ func Each(s Scenario, f func(Option) error) error {
 	}
 	for i := range a.size() {
 		_, o, err := a.option(i)
+		if err == nil && a.size() <= mostOptions {
+			a.safety(&o)
+		} else if !a.s.NoDurability {
+			o.because("nines", unsafe)
+		}
 		if err == nil {
 			err = f(o)
 		}
@@ -183,7 +188,7 @@ func (a *answer) baseline() (Choice, error) {
 			return c, nil
 		}
 	}
-	if _, err := erasure.Parse(scheme); err != nil {
+	if _, err := erasure.ParseModelled(scheme); err != nil {
 		return Choice{}, &FieldError{Field: "baseline", Err: fmt.Errorf("%q is not an option, nor a scheme%s", clip(want), suggestion(want, names))}
 	}
 	c := Choice{}
@@ -232,7 +237,7 @@ func (a *answer) twin(c Choice, p *plan) (*swing, error) {
 	c.Scheme, c.Pools = p.twin, nil
 	if len(p.pools) > 0 {
 		for _, pool := range p.pools { // every pool by its own twin
-			scheme, err := erasure.Parse(pool.Scheme)
+			scheme, err := erasure.ParseModelled(pool.Scheme)
 			if err != nil {
 				return nil, err
 			}

@@ -56,6 +56,10 @@ func (t Tolerance) Less(o Tolerance) bool {
 // ToleranceOf is what a scheme survives when its shards spread evenly over sites. For an lrc
 // it counts on no more than Scheme.Tolerates promises for any pattern.
 func ToleranceOf(s erasure.Scheme, sites int) Tolerance {
+	if s.Kind == erasure.Product {
+		_, parity := s.Row()
+		return Tolerance{1, parity}
+	}
 	j, lost := survived(s, sites, s.Tolerates())
 	return Tolerance{j, s.Tolerates() - lost}
 }
@@ -63,6 +67,9 @@ func ToleranceOf(s erasure.Scheme, sites int) Tolerance {
 // WritesSurvive is how many sites may be down while writes go on: one shard more than those
 // of the sites must be spare, as Wattle's margin asks.
 func WritesSurvive(s erasure.Scheme, sites int) int {
+	if s.Kind == erasure.Product {
+		return 1
+	}
 	j, _ := survived(s, sites, s.Tolerates()-1)
 	return j
 }

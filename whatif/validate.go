@@ -103,7 +103,7 @@ func (c *check) profiles() {
 }
 
 func (c *check) scheme(field, text string) {
-	_, err := erasure.Parse(text)
+	_, err := erasure.ParseModelled(text)
 	c.fails(field, err)
 }
 

@@ -21,6 +21,7 @@ func compareCommand() *cli.Command {
 		&cli.StringFlag{Name: "at-least", Value: "11n", Usage: "`NINES` of a year by disks and bursts at the high AFR, such as 11n, or the share lost, such as 1e-11"},
 		&cli.StringFlag{Name: "at-least-disasters", Usage: "`NINES` with disasters of sites too"},
 		&cli.StringFlag{Name: "survive", Value: "site", Usage: "site, site+1, 2sites, … : `SITES` lost at once and shards lost then"},
+		&cli.StringFlag{Name: "scheme", Usage: "only these `SCHEMES`, with commas, also product:DATA+PARITYxSITES (default: all)"},
 		&cli.IntFlag{Name: "most-shards", Value: 30, Usage: "`N` shards of a stripe at most"},
 		&cli.StringFlag{Name: "rank", Value: "watts", Usage: "`ORDER`: watts, kwh, co2e, eur, nines or raw"},
 		&cli.StringFlag{Name: "usable", Value: "10PB", Usage: "usable `SIZE` of the baseline; stored = usable x fill"},
@@ -50,6 +51,7 @@ whatif describe workload, servers, building, carbon and prices.
 ` + examples(
 			"wattle compare --at-least 11n --usable 10PB --sites 3,4",
 			"wattle compare --at-least 11n --at-least-disasters 6n --survive site+1 --sites 4 --html front.html",
+			"wattle compare --at-least 11n --sites 3 --scheme rs:9+6,product:10+4x3",
 			"wattle compare --at-least 9n --sites 3 --afr 0.5%/1%/2% --price-kwh 0.25 --rank eur --json"),
 		Flags: flags,
 		Action: func(c *cli.Context) error {
@@ -162,6 +164,15 @@ func targetsOf(c *cli.Context) (t whatif.Targets, err error) {
 	}
 	if t.MostShards = c.Int("most-shards"); t.MostShards < 2 || t.MostShards > durability.MaxShards {
 		return t, usage("--most-shards %d: want 2 to %d", t.MostShards, durability.MaxShards)
+	}
+	if text := c.String("scheme"); text != "" {
+		schemes, err := schemesOf(text)
+		if err != nil {
+			return t, usageError{err}
+		}
+		for _, s := range schemes {
+			t.Schemes = append(t.Schemes, s.String())
+		}
 	}
 	t.Survive, err = surviveOf(c.String("survive"))
 	return t, err

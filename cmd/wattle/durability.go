@@ -33,11 +33,16 @@ day with the columns model and failure, as Backblaze publishes them.
 			"wattle durability --scheme rs:10+4 --sites 1 --afr 0.4%/1.5%/2.5% --repair 24h --burst none",
 			"wattle durability --scheme rs:9+6 --wan 1 --explain",
 			"wattle durability --scheme rs:6+3 --simulate --lifetime bathtub --batch 10%:5 --seed 7",
+			"wattle durability --scheme rs:9+6 --simulate --against replica:3",
+			"wattle durability --racks 4 --burst power:1:1% --burst fire:0.001:100%@rack",
+			"wattle durability --scheme product:10+4x3,rs:9+6",
 			"wattle durability check durability/testdata/cases.yaml",
 			"cat 2026-*.csv | wattle durability afr -"),
 		Flags: append(systemFlags(),
-			&cli.StringFlag{Name: "scheme", Value: "rs:9+6", Usage: "`SCHEMES`, with commas"},
+			&cli.StringFlag{Name: "scheme", Value: "rs:9+6", Usage: "`SCHEMES`, with commas; also product:DATA+PARITYxSITES, rows of rs and XOR over the sites, which is modelled and not written"},
+			&cli.Float64Flag{Name: "parked", Usage: "part of the drives in standby, 0 to 1, that repair wakes"},
 			&cli.BoolFlag{Name: "simulate", Usage: "simulate too: fixed repair times, shared bandwidth, ages and batches"},
+			&cli.StringFlag{Name: "against", Usage: "simulate another `SCHEME` with the same random numbers, and give the ratio of the losses"},
 			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "`SEED` of the simulation"},
 			&cli.IntFlag{Name: "cycles", Value: 4000, Usage: "`N` cycles for each kind of beginning"},
 			&cli.StringFlag{Name: "lifetime", Value: "constant", Usage: "how failures go with age: constant, bathtub or weibull:`SHAPE`"},
@@ -95,7 +100,9 @@ func rateFlags() []cli.Flag {
 		&cli.StringFlag{Name: "site-rate", Usage: "disasters of a site in a year, `RANGE`; 0 for none (default 0.0003/0.001/0.003)"},
 		&cli.StringFlag{Name: "site-replace", Value: "30d", Usage: "`TIME` until a destroyed site's hardware stands again"},
 		&cli.StringFlag{Name: "site-return", Usage: "`TIME` until a destroyed site is back whole, in place of that and its bytes over --wan"},
-		&cli.StringSliceFlag{Name: "burst", Usage: "`NAME:RATE:SHARE` a burst of so many a year and site that takes a share of its hosts, or none (default power:1:1%)"},
+		&cli.StringSliceFlag{Name: "burst", Usage: "`NAME:RATE:SHARE[@DOMAIN]` a burst of so many a year that takes a share of the hosts of a site, or of a feed, rack or host at one, or none (default power:1:1%)"},
+		&cli.IntFlag{Name: "racks", Usage: "`N` racks a site, over which a stripe's shards lie evenly (default: unknown)"},
+		&cli.IntFlag{Name: "feeds", Usage: "`N` power feeds a site, of which each host hangs on one (default: unknown)"},
 		&cli.Float64Flag{Name: "latent", Value: durability.DefaultLatent, Usage: "`PROBABILITY` that a shard is unreadable when needed, at 30 days between scrubs; 0 for none"},
 		&cli.StringFlag{Name: "scrub", Value: "30d", Usage: "`TIME` between scrubs"},
 		&cli.Float64Flag{Name: "uber", Usage: "unreadable bits in a bit read, beside --latent, such as 1e-15"},
@@ -130,6 +137,7 @@ func systemOf(c *cli.Context, scheme erasure.Scheme) (s durability.System, p ene
 // baseOf reads what does not depend on scheme and disks: repair, and what fails how often.
 func baseOf(c *cli.Context) (s durability.System, err error) {
 	s = durability.System{
+		Racks: c.Int("racks"), Feeds: c.Int("feeds"),
 		UBER: c.Float64("uber"), Latent: c.Float64("latent"), NoLatent: c.Float64("latent") == 0, Margin: c.Int("margin"), NoMargin: c.Int("margin") == 0,
 		Repair: durability.Repair{
 			DiskMBs: c.Float64("disk-rate"), DiskShare: c.Float64("disk-share"), HostGbps: c.Float64("host-net"), WANGbps: c.Float64("wan"),
@@ -176,6 +184,11 @@ func ratesOf(c *cli.Context, s *durability.System) (err error) {
 			return err
 		}
 		s.NoDisasters = s.SiteRate == (durability.Band{})
+	}
+	for _, name := range []string{"racks", "feeds"} {
+		if c.IsSet(name) && c.Int(name) < 1 {
+			return usage("--%s %d: want 1 or more", name, c.Int(name))
+		}
 	}
 	list := c.StringSlice("burst")
 	if len(list) == 1 && list[0] == "none" {
@@ -278,7 +291,7 @@ func fraction(text string) (float64, error) {
 // simulationOf reads the flags of a simulation; false when none is asked for.
 func simulationOf(c *cli.Context) (m durability.Simulation, asked bool, err error) {
 	if !c.Bool("simulate") {
-		for _, name := range []string{"seed", "cycles", "lifetime", "fleet-age", "batch"} {
+		for _, name := range []string{"against", "seed", "cycles", "lifetime", "fleet-age", "batch"} {
 			if c.IsSet(name) {
 				return m, false, usage("--%s is of a simulation: give --simulate too", name)
 			}
@@ -315,13 +328,15 @@ func simulationOf(c *cli.Context) (m durability.Simulation, asked bool, err erro
 }
 
 func burstOf(text string) (durability.Burst, error) {
-	parts := strings.Split(text, ":")
-	if len(parts) == 3 {
+	where, domain, within := strings.Cut(text, "@")
+	known := map[string]durability.Domain{"site": durability.Site, "feed": durability.Feed, "rack": durability.Rack, "host": durability.Host}
+	strikes, ok := known[domain]
+	if parts := strings.Split(where, ":"); len(parts) == 3 && (ok || !within) {
 		rate, err1 := fraction(parts[1])
 		share, err2 := fraction(parts[2])
 		if err1 == nil && err2 == nil && rate > 0 && rate < 1e4 && share > 0 && share <= 1 {
-			return durability.Burst{Name: parts[0], Rate: rate / durability.YearHours, Share: share}, nil
+			return durability.Burst{Name: parts[0], Rate: rate / durability.YearHours, Share: share, Domain: strikes}, nil
 		}
 	}
-	return durability.Burst{}, usage("--burst %q: want NAME:RATE:SHARE with so many a year and site and a share of its hosts, such as power:1:1%%, or none", text)
+	return durability.Burst{}, usage("--burst %q: want NAME:RATE:SHARE[@site|feed|rack|host] with so many a year and domain and a share of its hosts, such as power:1:1%% or fire:0.001:100%%@rack, or none", text)
 }
