@@ -149,12 +149,13 @@ func FuzzCases(f *testing.F) {
 	for _, model := range models {
 		f.Add([]byte("cases: [{id: a, model: " + model.Name + ", inputs: {n: 4, m: 2, k: 2, q: 0.1}, expect: {pdl: 1}}]"))
 	}
+	maxSteps, maxWork, maxEliminated = 1e6, 1e6, 60 // what a case may take is bounded; here it is bounded to an instant
 	f.Fuzz(func(t *testing.T, text []byte) {
 		file, err := ReadCases("f", strings.NewReader(string(text)))
 		if err != nil {
 			return
 		}
-		for i, c := range file.Cases {
+		for i, c := range file.Cases[:min(len(file.Cases), 5)] {
 			if o := file.Check(c); o.Verdict == "" {
 				t.Errorf("case %d has no verdict", i)
 			}

@@ -1,6 +1,7 @@
 package durability
 
 import (
+	"fmt"
 	"math"
 	"slices"
 )
@@ -78,16 +79,28 @@ func (c *Markov) reachable(start int) (states []bool, loss bool) {
 
 // PDL is the probability of loss within t, from a state.
 func (c *Markov) PDL(start int, t float64) (float64, error) {
-	p, err := c.Accumulated(start, t, c.loss)
+	return c.within(start, t, maxSteps)
+}
+
+// within is PDL in so much work.
+func (c *Markov) within(start int, t, work float64) (float64, error) {
+	p, err := c.accumulated(start, t, c.loss, work)
 	return math.Min(p, 1), err
 }
 
 // maxSteps bounds the work of one answer, in multiplications.
-const maxSteps = 2e9
+var maxSteps = 2e9
+
+// errTooMuch is the error of a chain that would take more.
+var errTooMuch = fmt.Errorf("%w: too much to solve", ErrInput)
 
 // Accumulated is the integral over t of the reward rates of the states visited, from a state
 // on; loss earns nothing. With the rates into loss as rewards it is the probability of loss.
 func (c *Markov) Accumulated(start int, t float64, rewards []float64) (float64, error) {
+	return c.accumulated(start, t, rewards, maxSteps)
+}
+
+func (c *Markov) accumulated(start int, t float64, rewards []float64, work float64) (float64, error) {
 	if err := c.valid(); err != nil {
 		return 0, err
 	}
@@ -110,8 +123,8 @@ func (c *Markov) Accumulated(start int, t float64, rewards []float64) (float64, 
 	n, steps := float64(len(c.loss)), fastest*t
 	byStep, byDoubling := (steps+9*math.Sqrt(steps)+50)*float64(arcs), n*n*n*(math.Log2(steps+1)+2)+n*float64(arcs)*60
 	switch {
-	case math.Min(byStep, byDoubling) > maxSteps:
-		return 0, inputf("%d states with rates that differ by %.1g over the time asked: too much to solve; use slower repairs or fewer shards", len(c.loss), steps)
+	case math.Min(byStep, byDoubling) > work:
+		return 0, fmt.Errorf("%w: %d states with rates that differ by %.1g over the time asked; use slower repairs or fewer shards", errTooMuch, len(c.loss), steps)
 	case byStep <= byDoubling:
 		return c.uniformised(start, t, fastest, rewards), nil
 	default:
@@ -353,7 +366,7 @@ func apply(x, v []float64, n int) []float64 {
 }
 
 // maxEliminated bounds the number of states that elimination is asked to take.
-const maxEliminated = 800
+var maxEliminated = 800
 
 // MTTDL is the mean time to loss from a state, by elimination without subtraction; it is an
 // error when loss cannot be reached.

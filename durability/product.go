@@ -21,7 +21,7 @@ type ProductLoss struct {
 }
 
 // maxWork bounds the sum over the kinds of columns.
-const maxWork = 3e8
+var maxWork = 3e8
 
 // Loss sums over how many columns have lost which rows: a column matters by its set of lost
 // rows, and only if that is more than ColM of them. It is exact.

@@ -163,6 +163,9 @@ const (
 	MostStates  = 30000
 )
 
+// quickSteps is the work that a System's chains are solved in; repairs are slowed to keep it.
+const quickSteps = 4e8
+
 const down = 255 // in place of the number of losses of a site
 
 // A builder collects the states of a chain as they are met.

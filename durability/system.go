@@ -1,6 +1,7 @@
 package durability
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"sync"
@@ -281,6 +282,7 @@ type Result struct {
 	NotCovered    []string     `json:"not_covered"`
 
 	lumped bool
+	slowed float64
 }
 
 // A Survival is what may be lost at the same time, whichever it is.
@@ -317,7 +319,7 @@ func Evaluate(s System) (Result, error) {
 		}
 		alone[i], bursts[i], sites[i] = p.alone, p.bursts, p.sites
 		any[i] = s.any(p, stripe, repair, in.site, r.PlacementGroup)
-		r.lumped = r.lumped || p.lumped
+		r.lumped, r.slowed = r.lumped || p.lumped, max(r.slowed, p.slowed)
 	}
 	p, err := s.yearly(stripe, repair, s.AFR.High, s.SiteRate.Typical)
 	if err != nil {
@@ -340,6 +342,9 @@ func (s System) approximate(r Result) []string {
 	list := []string{}
 	if r.lumped {
 		list = append(list, "too many states over the sites: losses lie evenly over those that stand, which errs on the side of loss")
+	}
+	if r.slowed > 0 {
+		list = append(list, fmt.Sprintf("many states and quick repairs: none is counted as done in less than %.0f min, which errs on the side of loss", 60/r.slowed))
 	}
 	if s.Code.L > 0 {
 		list = append(list, "patterns of the lrc by their number of losses: the share that cannot be decoded")
@@ -428,6 +433,7 @@ func (s System) racksSurvived(spare int) int {
 type losses struct {
 	alone, bursts, sites float64
 	lumped               bool
+	slowed               float64 // repairs an hour above which none is counted; 0: all are as they are
 }
 
 func (s System) rates(repair RepairTime, afr float64) Rates {
@@ -442,12 +448,12 @@ func (s System) yearly(stripe Stripe, repair RepairTime, afr, site float64) (los
 	}
 	var out losses
 	solve := func(st Stripe, r Rates) (float64, error) {
-		chain, lumped, err := st.Chain(r, QuickStates)
-		if err != nil {
-			return 0, err
-		}
+		p, lumped, slowed, err := st.quick(r)
 		out.lumped = out.lumped || lumped
-		return chain.PDL(0, YearHours)
+		if slowed > 0 && (out.slowed == 0 || slowed < out.slowed) {
+			out.slowed = slowed
+		}
+		return p, err
 	}
 	r := s.rates(repair, afr)
 	var err error
@@ -470,6 +476,35 @@ func (s System) yearly(stripe Stripe, repair RepairTime, afr, site float64) (los
 	}
 	memo.put(key, out)
 	return out, nil
+}
+
+// quick is the probability of loss in a year by a chain that is solved in bounded work: where
+// states are many and repairs quick, repairs are slowed, which errs on the side of loss.
+func (s Stripe) quick(r Rates) (p float64, lumped bool, slowed float64, err error) {
+	repair := r.Repair
+	for slowed = fastest(repair, s.N()); ; slowed /= 2 {
+		var chain *Markov
+		if chain, lumped, err = s.Chain(r, QuickStates); err != nil {
+			return 0, lumped, 0, err
+		}
+		p, err = chain.within(0, YearHours, quickSteps)
+		if !errors.Is(err, errTooMuch) || slowed < 1e-3 {
+			break
+		}
+		r.Repair = func(lost int) float64 { return math.Min(repair(lost), slowed/2) }
+	}
+	if slowed == fastest(repair, s.N()) {
+		slowed = 0
+	}
+	return p, lumped, slowed, err
+}
+
+func fastest(repair func(int) float64, n int) float64 {
+	most := 0.0
+	for j := range n {
+		most = math.Max(most, repair(j))
+	}
+	return most
 }
 
 // any is the probability that any stripe set loses data. Independent failures strike each set
@@ -498,11 +533,7 @@ func (s System) any(p losses, stripe Stripe, repair RepairTime, site, sets float
 // sitesAlone is the probability that so many sites are destroyed at once that nothing else is
 // needed to lose all.
 func (s System) sitesAlone(stripe Stripe, repair RepairTime, site float64) float64 {
-	chain, _, err := stripe.Chain(Rates{Site: site / YearHours, Return: 1 / repair.SiteH, Repair: repair.rate}, QuickStates)
-	if err != nil {
-		return 0
-	}
-	p, err := chain.PDL(0, YearHours)
+	p, _, _, err := stripe.quick(Rates{Site: site / YearHours, Return: 1 / repair.SiteH, Repair: repair.rate})
 	if err != nil {
 		return 0
 	}

@@ -164,6 +164,7 @@ func (a *answer) heat(s *swing) *HeatReuse {
 func (a *answer) compare(o *Option, c Choice, s *swing) error {
 	b := a.base
 	o.Ratio = ptr(s.ratio(b, perStored))
+	o.RatioPlain = ptr(a.fractions(s).ratio(a.baseFractions(), perStored))
 	o.Verdict = verdict(*o.Ratio)
 	o.Factors = factorsOf(s.p, &s.typical, b.p, &b.typical)
 	if w := doesNotPay(o); w != "" {
@@ -185,6 +186,23 @@ func (a *answer) compare(o *Option, c Choice, s *swing) error {
 	o.RatioTwin = ptr(s.ratio(t, perStored))
 	o.VerdictTwin = verdict(*o.RatioTwin)
 	return nil
+}
+
+// fractions is a plan whose drives, servers and racks need not be whole.
+func (a *answer) fractions(s *swing) *swing {
+	if s.p.fractional {
+		return s
+	}
+	p := *s.p
+	p.fractional = true
+	return a.swingOf(&p)
+}
+
+func (a *answer) baseFractions() *swing {
+	if a.basePlain == nil {
+		a.basePlain = a.fractions(a.base)
+	}
+	return a.basePlain
 }
 
 // doesNotPay says why an option that has a saving of its own draws no less in the end, or "".

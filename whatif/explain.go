@@ -78,6 +78,7 @@ var fields = map[string]field{
 	"ref":                      {"renewable energy / all energy", "", perQuantity(qRenewed, qWatts)},
 	"cue":                      {"kgco2e_location_per_year / kWh of the IT", "kgCO2e/kWh", func(_ *plan, o *outcome) float64 { return o.q[qKgLocation] / energy.Watts(o.q[qITW]).KWhPerYear() }},
 	"ratio":                    {"W per stored TB over the baseline's, as one function of the inputs of both", "", perStored},
+	"ratio_fractional":         {"as ratio, of fractions of drives, servers and racks on both sides", "", perStored},
 	"ratio_twin":               {"W per stored TB over the replication twin's, as one function of the inputs of both", "", perStored},
 }
 
@@ -143,12 +144,14 @@ func Explain(s Scenario, name string) ([]Explanation, error) {
 		switch name {
 		case "ratio":
 			other = a.base
+		case "ratio_fractional":
+			sw, other = a.fractions(sw), a.baseFractions()
 		case "ratio_twin":
 			if other, err = a.twin(c, sw.p); err != nil {
 				return nil, err
 			}
 		}
-		if name == "ratio" || name == "ratio_twin" {
+		if strings.HasPrefix(name, "ratio") {
 			o := other
 			f = func(x, y *outcome) float64 { return fd.f(sw.p, x) / fd.f(o.p, y) }
 		}

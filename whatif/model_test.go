@@ -149,6 +149,11 @@ func TestFiveNinths(t *testing.T) {
 		s.Rack.MaxKW = 0
 		s.Sweep.PUEs, s.Sweep.Layouts, s.Sweep.Disks = s.Sweep.PUEs[:1], nil, s.Sweep.Disks[:1]
 		s.Sweep.Schemes = []string{"replica:3", "rs:9+6"}
+		whole := s
+		whole.Fractional, whole.Server.Drives = false, 0 // and before drives are made whole it is so whatever the fleet
+		if e := last(t, whole).RatioPlain; !near(e.Typical, 5.0/9, 1e-12) || e.Low != e.Typical || e.High != e.Typical {
+			t.Fatalf("before rounding: %+v", e)
+		}
 		if e := last(t, s).Ratio; !near(e.Typical, 5.0/9, 1e-12) || e.Low != e.Typical || e.High != e.Typical || verdict(*e) != "less" {
 			t.Fatalf("%+v", e)
 		}

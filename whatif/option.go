@@ -64,6 +64,7 @@ type Option struct {
 	BelowSurvive  bool `json:"below_survive,omitempty"`
 
 	Ratio         *Estimate          `json:"ratio"` // of W per stored TB, to the baseline
+	RatioPlain    *Estimate          `json:"ratio_fractional"` // to the baseline, before drives, servers and racks are made whole
 	RatioTwin     *Estimate          `json:"ratio_twin"`
 	Twin          string             `json:"twin"`
 	Verdict       string             `json:"verdict"` // less, more or indistinct, to the baseline

@@ -110,11 +110,12 @@ func Each(s Scenario, f func(Option) error) error {
 // An answer is a model with its baseline.
 type answer struct {
 	*model
-	choices  []Choice // explicit ones, before the sweep
-	sweep    Sweep
-	base     *swing
-	baseName string
-	twins    map[string]*swing
+	choices   []Choice // explicit ones, before the sweep
+	sweep     Sweep
+	base      *swing
+	baseName  string
+	basePlain *swing // with fractions of drives, once asked for
+	twins     map[string]*swing
 }
 
 func newAnswer(s Scenario) (*answer, error) {

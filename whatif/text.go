@@ -156,7 +156,7 @@ func (r *Report) Headline() []string {
 		saves + " (against " + r.Baseline.Name + ")",
 		fmt.Sprintf("it draws %s of the baseline's watts per stored TB (%s: %s), and %s of its replication twin's, %s (%s)",
 			Short(*best.Ratio), change(best.Ratio.Typical), best.Verdict, Short(*best.RatioTwin), best.Twin, change(best.RatioTwin.Typical)),
-		"factors: " + factorText(best.Factors),
+		"factors: " + factorText(best.Factors) + plainText(best),
 		r.safety(best),
 	}
 	return append(lines, fmt.Sprintf("%.0f %% of its watts rest on defaults, %.0f %% on data sheets, %.0f %% on drives of the same class, %.0f %% on your input",
@@ -241,6 +241,14 @@ func (r *Report) optionTable(u units, color bool) table.Writer {
 		t.AppendRow(row)
 	}
 	return t
+}
+
+// plainText says what the ratio is before all is made whole, where that differs.
+func plainText(o *Option) string {
+	if p := o.RatioPlain; p != nil && math.Abs(p.Typical/o.Ratio.Typical-1) > 5e-4 {
+		return fmt.Sprintf("; %s before drives, servers and racks are made whole", Short(*p))
+	}
+	return ""
 }
 
 // nines are those of a year, to a tenth.
@@ -377,12 +385,12 @@ func (r *Report) table() table.Writer {
 	t := table.NewWriter()
 	t.AppendHeader(table.Row{"option", "scheme", "disk", "sites", "sites_survived", "left_over", "stored_tb", "usable_tb", "raw_tb", "drives", "servers", "racks", "bound_by",
 		"watts", "watts_low", "watts_high", "w_per_stored_tb", "w_per_stored_tb_low", "w_per_stored_tb_high", "kwh_per_year", "kgco2e_location_per_year", "kgco2e_market_per_year",
-		"kgco2e_embodied_total", "eur_energy_per_year", "eur_capital", "litres_per_year", "ratio", "ratio_low", "ratio_high", "ratio_twin", "twin", "verdict", "nines_independent", "nines_bursts", "nines_disasters", "boundary"})
+		"kgco2e_embodied_total", "eur_energy_per_year", "eur_capital", "litres_per_year", "ratio", "ratio_low", "ratio_high", "ratio_fractional", "ratio_twin", "twin", "verdict", "nines_independent", "nines_bursts", "nines_disasters", "boundary"})
 	for _, o := range r.Options {
 		t.AppendRow(table.Row{o.Name, o.Scheme, o.Disk, o.Sites, o.SitesSurvived, o.LeftOver, twelve(o.StoredTB), twelve(o.UsableTB), twelve(o.RawTB), twelve(o.Drives), twelve(o.Servers), twelve(o.Racks), o.BoundBy,
 			twelve(o.Watts.Typical), twelve(o.Watts.Low), twelve(o.Watts.High), twelve(o.WPerStoredTB.Typical), twelve(o.WPerStoredTB.Low), twelve(o.WPerStoredTB.High), twelve(o.KWhPerYear.Typical),
 			orNull(o.KgLocation), orNull(o.KgMarket), orNull(o.KgTotal), orNull(o.EUREnergy), orNull(o.EURCapital), orNull(o.Litres),
-			twelve(o.Ratio.Typical), twelve(o.Ratio.Low), twelve(o.Ratio.High), twelve(o.RatioTwin.Typical), o.Twin, o.Verdict, orNull(o.NinesIndependent), orNull(o.NinesBursts), orNull(o.NinesDisasters), string(r.Boundary)})
+			twelve(o.Ratio.Typical), twelve(o.Ratio.Low), twelve(o.Ratio.High), twelve(o.RatioPlain.Typical), twelve(o.RatioTwin.Typical), o.Twin, o.Verdict, orNull(o.NinesIndependent), orNull(o.NinesBursts), orNull(o.NinesDisasters), string(r.Boundary)})
 	}
 	return t
 }
