@@ -63,7 +63,7 @@ type Option struct {
 	WritesSurvive int  `json:"writes_survive_sites"`
 	BelowSurvive  bool `json:"below_survive,omitempty"`
 
-	Ratio         *Estimate          `json:"ratio"` // of W per stored TB, to the baseline
+	Ratio         *Estimate          `json:"ratio"`            // of W per stored TB, to the baseline
 	RatioPlain    *Estimate          `json:"ratio_fractional"` // to the baseline, before drives, servers and racks are made whole
 	RatioTwin     *Estimate          `json:"ratio_twin"`
 	Twin          string             `json:"twin"`
