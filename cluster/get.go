@@ -623,7 +623,7 @@ func (c *Cluster) rebuild(ctx context.Context, s *stripe, want [][]byte, off, si
 		if !ok {
 			continue
 		}
-		if err := billOf(ctx).coding(func() error { return code.Rebuild(use, dst, size) }); err != nil {
+		if err := billOf(ctx).coding(code, func() error { return code.Rebuild(use, dst, size) }); err != nil {
 			return fmt.Errorf("stripe %x: %w", s.ID, err)
 		}
 		return nil

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/wattle-storage/wattle/disks"
 	"github.com/wattle-storage/wattle/energy"
+	"github.com/wattle-storage/wattle/erasure"
 	"github.com/wattle-storage/wattle/placement"
 )
 
@@ -104,15 +106,28 @@ func (b *bill) add(used energy.Amount, starts int64) {
 	b.mu.Unlock()
 }
 
-// coding runs f and charges the time it takes as processor time. On a busy machine that is
-// more than the processor's. A nil bill charges nobody.
-func (b *bill) coding(f func() error) error {
+// coding runs f, which codes by a code, and charges the processor time that it takes. Where the
+// thread's is not all of it (wide codes take two threads), or not known, that is the time by the
+// clock, which goes on while others have the processor. A nil bill charges nobody.
+func (b *bill) coding(code *erasure.Code, f func() error) error {
 	if b == nil {
 		return f()
 	}
-	start := time.Now()
+	runtime.LockOSThread()
+	start, began := time.Now(), time.Duration(0)
+	known := code.Threads() == 1
+	if known {
+		began, known = threadTime()
+	}
 	err := f()
-	b.add(b.c.book.coded(b.c, time.Since(start), b.shares), 0)
+	used := time.Since(start)
+	if known {
+		if end, ok := threadTime(); ok {
+			used = end - began
+		}
+	}
+	runtime.UnlockOSThread()
+	b.add(b.c.book.coded(b.c, used, b.shares), 0)
 	return err
 }
 

@@ -529,7 +529,7 @@ func (r *repair) rebuild(ctx context.Context, p patient, away bool) (*buffer, er
 		for _, i := range reads {
 			only[i] = use[i]
 		}
-		return b, billOf(ctx).coding(func() error { return code.Rebuild(only, dst, int(p.longest())) })
+		return b, billOf(ctx).coding(code, func() error { return code.Rebuild(only, dst, int(p.longest())) })
 	}
 }
 

@@ -103,12 +103,18 @@ func New(s Scheme) (*Code, error) {
 // multiplier is an encoder that multiplies k inputs with a matrix. Up to ten inputs one
 // goroutine is the fastest; beyond, the library takes its quick path only with two.
 func multiplier(matrix [][]byte, k int) (reedsolomon.Encoder, error) {
-	goroutines := 1
-	if k > 10 {
-		goroutines = 2
-	}
-	return reedsolomon.New(k, len(matrix), reedsolomon.WithCustomMatrix(matrix), reedsolomon.WithMaxGoroutines(goroutines))
+	return reedsolomon.New(k, len(matrix), reedsolomon.WithCustomMatrix(matrix), reedsolomon.WithMaxGoroutines(threads(k)))
 }
+
+func threads(k int) int {
+	if k > 10 {
+		return 2
+	}
+	return 1
+}
+
+// Threads is how many threads coding takes at most.
+func (c *Code) Threads() int { return threads(c.scheme.K) }
 
 // Scheme returns the code's scheme.
 func (c *Code) Scheme() Scheme { return c.scheme }
