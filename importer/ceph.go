@@ -15,6 +15,7 @@ type cephData struct {
 	pools          map[int]*pool
 	profiles       map[string]profile
 	used, total    int64 // bytes, as the cluster sums them
+	mapped         bool  // whether the OSD map listed its OSDs
 }
 
 // An osd is a storage daemon.
@@ -28,6 +29,7 @@ type osd struct {
 	dbSize      int64
 	walSize     int64
 	up, in      tri
+	mapped      bool // the OSD map lists it
 	gone        bool // does not exist any more
 	spins       tri
 	pgs         int
@@ -59,6 +61,7 @@ type pool struct {
 	width                              int // stripe width in bytes
 	stored, raw, objects               int64
 	described                          bool // whether the OSD map spoke of it
+	tierOf                             int  // the pool that it is a cache of, -1 for none
 }
 
 func (b *build) cephOf() *cephData {
@@ -80,7 +83,7 @@ func (c *cephData) osd(id int) *osd {
 func (c *cephData) pool(id int) *pool {
 	p := c.pools[id]
 	if p == nil {
-		p = &pool{id: id, name: fmt.Sprintf("pool %d", id), rule: -1}
+		p = &pool{id: id, name: fmt.Sprintf("pool %d", id), rule: -1, tierOf: -1}
 		c.pools[id] = p
 	}
 	return p
@@ -205,6 +208,9 @@ func (b *build) osdmapPool(n node) {
 	p.pgs, _ = n.count("pg_num")
 	p.width, _ = n.count("stripe_width")
 	p.profile = n.text("erasure_code_profile")
+	if of, ok := n.num("tier_of"); ok && of >= 0 && of < maxDrive {
+		p.tierOf = int(of)
+	}
 	if r, ok := n.count("crush_rule", "crush_ruleset"); ok {
 		p.rule = r
 	}
@@ -217,6 +223,7 @@ func (b *build) osdmapOSD(n node) {
 		return
 	}
 	o := b.cephOf().osd(id)
+	o.mapped, b.cephOf().mapped = true, true
 	o.up = triOf(n.flag("up"))
 	o.in = triOf(n.flag("in"))
 	if state, ok := n.get("state"); ok {
@@ -224,6 +231,12 @@ func (b *build) osdmapOSD(n node) {
 		for _, s := range state.list() {
 			if s.v == "exists" {
 				o.gone = false
+			}
+		}
+		for _, s := range state.list() {
+			if s.v == "destroyed" {
+				o.gone = true
+				b.miss.add("osdmap.osds[].state", "destroyed daemons, whose drives are to be replaced: left out")
 			}
 		}
 	}
@@ -256,7 +269,9 @@ func (b *build) osdMetadata(n node) {
 		return
 	}
 	o.metadata = true
-	o.host = or(n.text("hostname"), o.host)
+	if host := n.text("hostname"); !strings.Contains(host, "rook-ceph-osd") { // a pod is no machine
+		o.host = or(host, o.host)
+	}
 	o.class = or(o.class, n.text("default_device_class"))
 	o.objectstore = n.text("osd_objectstore")
 	if size, ok := n.size("bluestore_bdev_size"); ok {
@@ -268,6 +283,14 @@ func (b *build) osdMetadata(n node) {
 	o.ids = deviceIDs(n.text2("device_ids"))
 	o.data = devices(n.text2("bluestore_bdev_devices"))
 	o.db, o.wal = devices(n.text2("bluefs_db_devices")), devices(n.text2("bluefs_wal_devices"))
+	if file := devices(n.text("backend_filestore_dev_node")); len(file) > 0 && len(o.data) == 0 {
+		o.data = file
+		for _, d := range devices(n.text2("devices")) { // the journal
+			if !has(file, d) {
+				o.wal = append(o.wal, d)
+			}
+		}
+	}
 	if all := devices(n.text2("devices")); len(o.data) == 0 {
 		for _, d := range all {
 			if !has(o.db, d) && !has(o.wal, d) {

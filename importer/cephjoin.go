@@ -17,7 +17,10 @@ func (b *build) assembleCeph(f *Found, hosts *hostSet) {
 	siteKind := c.siteKind(parent)
 	j := join{b: b, hosts: hosts, parent: parent, siteKind: siteKind, places: map[string]*Drive{}, where: map[string][3]string{}}
 	for _, id := range sortedKeys(c.osds) {
-		if o := c.osds[id]; !o.gone {
+		switch o := c.osds[id]; {
+		case c.mapped && !o.mapped:
+			b.miss.add("osdmap.osds", "daemons that the CRUSH map or statistics still name and the OSD map does not: left out")
+		case !o.gone:
 			j.osd(o)
 		}
 	}
@@ -59,15 +62,9 @@ func (j *join) osd(o *osd) {
 	place := j.place(o)
 	d := Drive{ID: fmt.Sprintf("osd.%d", o.id), Osd: o.id, Class: o.class, Role: Data, State: stateOf(o), PGs: o.pgs, spins: o.spins, Used: o.kbUsed * 1024}
 	d.Bytes = j.size(o)
-	name := ""
-	if len(o.data) > 0 {
-		name = o.data[0]
-		for _, dev := range o.data { // below a cache the slow device holds the data
-			if o.spins == yes && strings.HasPrefix(dev, "sd") {
-				name = dev
-				break
-			}
-		}
+	name, cache := dataDevice(o.data)
+	if len(cache) > 0 {
+		d.spins = unknown // a cache says of itself that it does not turn
 	}
 	if name == "" && len(o.ids) == 1 {
 		for dev := range o.ids {
@@ -76,6 +73,12 @@ func (j *join) osd(o *osd) {
 	}
 	d.Model, d.Serial = splitID(o.ids[name])
 	j.add(j.key(place, name, d.Serial, d.ID), place, d)
+	for _, dev := range cache {
+		c := Drive{ID: dev, Osd: -1, Role: Journal, State: Working, spins: no}
+		c.Model, c.Serial = splitID(o.ids[dev])
+		j.add(j.key(place, dev, c.Serial, ""), place, c)
+		j.b.guess.add("osd.cache", "a flash device before a disk (bcache, lvmcache): counted as one that keeps no data of its own")
+	}
 	for _, x := range []struct {
 		devs []string
 		size int64
@@ -89,6 +92,27 @@ func (j *join) osd(o *osd) {
 			j.add(j.key(place, dev, db.Serial, ""), place, db)
 		}
 	}
+}
+
+// dataDevice is the device that holds the data, of those that a daemon lies on: below a cache
+// the disk, and not the flash that stands before it.
+func dataDevice(devs []string) (data string, cache []string) {
+	if len(devs) == 0 {
+		return "", nil
+	}
+	data = devs[0]
+	for _, dev := range devs {
+		if strings.HasPrefix(dev, "sd") {
+			data = dev
+			break
+		}
+	}
+	for _, dev := range devs {
+		if strings.HasPrefix(data, "sd") && strings.HasPrefix(dev, "nvme") {
+			cache = append(cache, dev)
+		}
+	}
+	return data, cache
 }
 
 func stateOf(o *osd) State {
@@ -135,13 +159,15 @@ func (j *join) place(o *osd) [3]string {
 	return [3]string{or(site, "site"), or(rack, "rack"), host}
 }
 
-// key tells one drive from another.
+// key tells one drive from another, on a host: virtual machines number their disks alike. What
+// looks like a serial number may be that of a controller, so that the device tells too; of NVMe
+// drives it may be one of several namespaces.
 func (j *join) key(place [3]string, device, serial, id string) string {
 	switch {
-	case isSerial(serial):
-		return "serial " + serial
+	case isSerial(serial) && (device == "" || strings.HasPrefix(device, "nvme")):
+		return place[2] + " serial " + serial
 	case device != "":
-		return place[2] + " " + device
+		return place[2] + " " + device + " " + serial
 	}
 	return id
 }
@@ -269,6 +295,11 @@ func (b *build) check(f *Found, hosts *hostSet) {
 			sum += d.Bytes
 		}
 	})
+	for _, o := range b.ceph.osds { // what databases have counts as the cluster's
+		if !o.gone && len(o.db) > 0 && b.ceph.total > sum {
+			sum += min(o.dbSize, b.ceph.total-sum)
+		}
+	}
 	if t := b.ceph.total; t > 0 && math.Abs(float64(sum)/float64(t)-1) > 0.03 {
 		b.miss.add("capacity", "the drives add up to %.4g TB, the cluster says %.4g TB: part of one of the two is missing", float64(sum)/1e12, float64(t)/1e12)
 	}
@@ -310,7 +341,10 @@ func (b *build) ruleOf(out *Pool, p *pool, siteKind string) {
 		}
 		return
 	}
-	s := spreadOf(r, n, siteKind)
+	if p.tierOf >= 0 {
+		b.guess.add("pools", "a cache tier: what it keeps is in its base pool too, and is counted in both")
+	}
+	s := b.ceph.spreadOf(r, n, siteKind)
 	out.Domain, out.Class, out.PerSite = s.domain, s.class, s.perSite
 	if s.odd {
 		b.guess.add("crushmap.rules", "%s takes more than one tree, or chooses nothing: its spread is not understood, no site tolerance is counted", "a rule")

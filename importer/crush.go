@@ -156,7 +156,62 @@ type spread struct {
 	perSite int
 	class   string
 	root    string
+	shards  int  // that it chooses in all
 	odd     bool // the rule takes more than once: not understood
+}
+
+// spreadOf reads a rule for n shards. A rule that takes several sites in turn, as stretched
+// clusters have it, is one rule for each, of which the site with the most shards counts.
+func (c *cephData) spreadOf(r *rule, n int, siteKind string) spread {
+	whole := spreadOf(r, n, siteKind)
+	if !whole.odd || siteKind == "" {
+		return whole
+	}
+	here, left, out := map[string]int{}, n, spread{}
+	for _, part := range r.takes() {
+		s := spreadOf(&part, left, siteKind)
+		site := c.siteOf(s.root, siteKind)
+		if s.odd || site == "" || left <= 0 {
+			return whole
+		}
+		shards := min(s.shards, left)
+		here[site], left = here[site]+shards, left-shards
+		if out.domain == "" || out.domain == s.domain {
+			out.domain, out.class, out.per = s.domain, s.class, max(out.per, s.per)
+		}
+	}
+	if left > 0 || len(here) < 2 {
+		return whole
+	}
+	for _, shards := range here {
+		out.perSite = max(out.perSite, shards)
+	}
+	return out
+}
+
+// takes are the parts of a rule from each take on.
+func (r *rule) takes() (list []rule) {
+	for _, st := range r.steps {
+		if st.op == "take" {
+			list = append(list, rule{})
+		}
+		if len(list) > 0 {
+			last := &list[len(list)-1]
+			last.steps = append(last.steps, st)
+		}
+	}
+	return list
+}
+
+// siteOf is the site that a bucket is, or lies in.
+func (c *cephData) siteOf(bucket, siteKind string) string {
+	for _, id := range sortedKeys(c.buckets) {
+		if c.buckets[id].name == bucket {
+			name, _ := nameOf(c.above(id), []string{siteKind})
+			return name
+		}
+	}
+	return ""
 }
 
 // spreadOf reads a rule for n shards. siteKind is the kind of bucket that stands for a site.
@@ -185,6 +240,10 @@ func spreadOf(r *rule, n int, siteKind string) spread {
 	s.odd = takes != 1 || len(nums) == 0
 	if len(nums) == 0 {
 		return s
+	}
+	s.shards = 1
+	for _, num := range nums {
+		s.shards = min(s.shards*num, 1<<20)
 	}
 	last := len(nums) - 1
 	if kinds[last] == "osd" && last > 0 {

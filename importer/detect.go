@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -71,9 +72,13 @@ func (in *input) detect() (Kind, error) {
 	return detectText(head)
 }
 
-// skipTalk drops white space and the line "report 123456" that `ceph report` writes to stderr.
+// talk is what ceph and cephadm write to stderr, as a shell that joins it leaves it: the line
+// "report 123456", what cephadm inferred, warnings with their time.
+var talk = regexp.MustCompile(`^(report \d+|Inferring .*|Using .*image .*|[\w.:/-]+@sha256:[0-9a-f]+|WARNING: .*|\d{4}-\d\d-\d\d[T ][\d:.]+\S* [0-9a-f]+ +-?\d+ .*)\r?\n`)
+
+// skipTalk drops white space and talk.
 func (in *input) skipTalk() error {
-	for {
+	for range 1000 {
 		c, err := in.ReadByte()
 		if err != nil {
 			if errors.Is(err, io.EOF) {
@@ -85,14 +90,14 @@ func (in *input) skipTalk() error {
 			continue
 		}
 		_ = in.UnreadByte()
-		line, _ := in.Peek(40)
-		rest, talk := bytes.CutPrefix(line, []byte("report "))
-		end := bytes.IndexByte(rest, '\n')
-		if !talk || end < 1 || len(bytes.Trim(rest[:end], "0123456789\r")) > 0 {
+		head, _ := in.Peek(4096)
+		line := talk.Find(head)
+		if line == nil {
 			return nil
 		}
-		_, _ = in.Discard(len("report ") + end + 1)
+		_, _ = in.Discard(len(line))
 	}
+	return nil
 }
 
 // detectJSON looks for a sign among the members of the first object.

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -271,6 +272,9 @@ func TestSwapped(t *testing.T) {
 			got, err := Read(append([]File{mem("x", doc)}, mems(c.docs[1:]...)...), Options{})
 			if err != nil {
 				continue
+			}
+			if math.Abs(got.Sizes.Fill-want.Sizes.Fill) < 1e-9 { // sums of floats in another order
+				got.Sizes.Fill = want.Sizes.Fill
 			}
 			if cmp.Equal(want.Sizes, got.Sizes) && want.DriveCount() == got.DriveCount() {
 				continue

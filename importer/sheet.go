@@ -56,11 +56,12 @@ const (
 // A Share is a bucket's or tenant's part of the year's energy. Shares sum to the whole, to the
 // watt-hour.
 type Share struct {
-	Tenant string  `json:"tenant,omitempty"`
-	Bucket string  `json:"bucket"` // "" for what is allocated to nobody
-	Bytes  int64   `json:"stored_bytes"`
-	KWh    float64 `json:"kwh"`
-	Kg     float64 `json:"kgco2e_location"`
+	Tenant     string  `json:"tenant,omitempty"`
+	Bucket     string  `json:"bucket"` // "" for what is allocated to nobody
+	Bytes      int64   `json:"stored_bytes"`
+	KWh        float64 `json:"kwh"`
+	ByRequests float64 `json:"kwh_by_requests,omitempty"` // of that
+	Kg         float64 `json:"kgco2e_location"`
 }
 
 // A Meter is measured energy.
@@ -77,10 +78,11 @@ type Meter struct {
 
 // Facts are what neither the dump nor the scenario can tell.
 type Facts struct {
-	Year    int
-	Meter   *Meter
-	Tenants []Tenant
-	Spread  bool // give what is allocated to nobody to the buckets, in proportion
+	Year       int
+	Meter      *Meter
+	Tenants    []Tenant
+	ByRequests float64 // part of the energy that is split by requests, the rest being by raw bytes held
+	Spread     bool    // give what is allocated to nobody to the buckets, in proportion
 }
 
 // A Tenant is a bucket with what it stores.
@@ -88,6 +90,7 @@ type Tenant struct {
 	Tenant, Bucket string
 	Bytes          int64
 	Overhead       float64 // raw bytes for each stored one; 0: the cluster's
+	Requests       float64 // of the year, or of any time that is the same for all
 }
 
 // Sheet fills in the data points of a year.
@@ -107,7 +110,10 @@ func (f *Found) Sheet(s whatif.Scenario, facts Facts) (*Sheet, error) {
 	sh.Split = split(all, kg, f, facts)
 	sh.Remarks = []string{
 		"reporting under Delegated Regulation (EU) 2024/1364 binds operators of sites of 500 kW of installed IT and more; tenants supply figures",
-		"the Annex's wording of storage capacity was not read: raw and usable stand side by side",
+		"CSTOR, the storage capacity that operators report: the Annex's wording was not read, so that raw and usable stand side by side; ask your operator which of the two is wanted",
+	}
+	if why := facts.noRequests(); why != "" {
+		sh.Remarks = append(sh.Remarks, why)
 	}
 	for _, n := range f.Missing {
 		sh.Missing = append(sh.Missing, n.String())
@@ -285,8 +291,8 @@ func (b *sheetBuild) money(all whatif.Estimate) {
 	}
 }
 
-// split gives the year's energy to buckets by the raw bytes that they hold. What nobody holds
-// is a row of its own, or is spread over the others.
+// split gives the year's energy to buckets by the raw bytes that they hold, and a part by the
+// requests that they got, if asked. What nobody holds is a row of its own, or is spread over the others.
 func split(all whatif.Estimate, kg float64, f *Found, facts Facts) []Share {
 	if len(facts.Tenants) == 0 {
 		return []Share{}
@@ -312,13 +318,40 @@ func split(all whatif.Estimate, kg float64, f *Found, facts Facts) []Share {
 		sum += math.Max(free, 0)
 	}
 	total := int64(math.Round(all.Typical * 1000)) // Wh
-	for i, wh := range apportion(total, weights, sum) {
-		list[i].KWh = float64(wh) / 1000
+	requests, asked := facts.requests(len(list))
+	moved := int64(0)
+	if asked > 0 {
+		moved = int64(math.Round(float64(total) * facts.ByRequests))
+	}
+	byRequests := apportion(moved, requests, asked)
+	for i, wh := range apportion(total-moved, weights, sum) {
+		list[i].KWh, list[i].ByRequests = float64(wh+byRequests[i])/1000, float64(byRequests[i])/1000
 		if total > 0 {
-			list[i].Kg = kg * float64(wh) / float64(total)
+			list[i].Kg = kg * float64(wh+byRequests[i]) / float64(total)
 		}
 	}
 	return list
+}
+
+// requests are those of each row, and their sum.
+func (f Facts) requests(rows int) (list []float64, sum float64) {
+	list = make([]float64, rows)
+	for i, t := range f.Tenants {
+		list[i] = t.Requests
+		sum += t.Requests
+	}
+	return list, sum
+}
+
+// noRequests says why a split by requests was not made, or "".
+func (f Facts) noRequests() string {
+	switch _, asked := f.requests(len(f.Tenants)); {
+	case asked > 0 && f.ByRequests == 0:
+		return "requests were given and not used: say which part of the energy goes with them (--by-requests); at rest drives and servers draw most of it"
+	case asked == 0 && f.ByRequests > 0:
+		return "no bucket has requests: all is split by raw bytes held"
+	}
+	return ""
 }
 
 // apportion deals a whole number out in proportion, the rest to those with the largest
@@ -416,7 +449,7 @@ func parseDay(text string) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("date %q: want YYYY-MM-DD", clean(text))
 }
 
-// ReadTenants reads a CSV of bucket and bytes, and perhaps tenant and overhead.
+// ReadTenants reads a CSV of bucket and bytes, and perhaps tenant, overhead and requests.
 func ReadTenants(r io.Reader) ([]Tenant, error) {
 	rows, cols, err := smallCSV(r, "bucket", "bytes")
 	if err != nil {
@@ -431,6 +464,13 @@ func ReadTenants(r io.Reader) ([]Tenant, error) {
 		t := Tenant{Bucket: clean(row[cols["bucket"]]), Bytes: n}
 		if c, ok := cols["tenant"]; ok {
 			t.Tenant = clean(row[c])
+		}
+		if c, ok := cols["requests"]; ok && row[c] != "" {
+			v, err := strconv.ParseFloat(row[c], 64)
+			if err != nil || !(v >= 0 && v <= 1e18) {
+				return nil, fmt.Errorf("line %d: requests %q: want a count", i+2, clean(row[c]))
+			}
+			t.Requests = v
 		}
 		if c, ok := cols["overhead"]; ok && row[c] != "" {
 			v, err := strconv.ParseFloat(row[c], 64)
@@ -509,7 +549,7 @@ func (s *Sheet) CSV(w io.Writer) error {
 	}
 	for _, x := range s.Split {
 		name := or(x.Bucket, "unallocated")
-		_ = c.Write([]string{"split", strings.TrimSpace(x.Tenant + " " + name), strconv.FormatFloat(x.KWh, 'f', 3, 64), "", "", "kWh", string(Computed), "by raw bytes held"})
+		_ = c.Write([]string{"split", strings.TrimSpace(x.Tenant + " " + name), strconv.FormatFloat(x.KWh, 'f', 3, 64), "", "", "kWh", string(Computed), "by raw bytes held" + map[bool]string{true: ", and by requests"}[x.ByRequests > 0]})
 	}
 	for _, m := range s.Missing {
 		_ = c.Write([]string{"missing", m, "", "", "", "", "", ""})

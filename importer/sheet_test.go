@@ -89,6 +89,31 @@ func TestSheet(t *testing.T) {
 	}
 }
 
+// TestSplitByRequests: a part goes with requests, the rest with raw bytes, and all sums to the meter.
+func TestSplitByRequests(t *testing.T) {
+	tenants, err := ReadTenants(strings.NewReader("bucket,bytes,requests\na,10TB,100\nb,10TB,300\nc,20TB,\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	facts := Facts{Meter: &Meter{KWh: 50000, Source: "x"}, Tenants: tenants, ByRequests: 0.2}
+	sh := sheetOf(t, facts)
+	by, sum := map[string]Share{}, 0.0
+	for _, x := range sh.Split {
+		by[x.Bucket], sum = x, sum+x.KWh
+	}
+	total := sh.value(t, "energy_total")
+	if math.Abs(sum-total) > 0.0005 || math.Abs(by["a"].ByRequests/total-0.05) > 1e-6 || math.Abs(by["b"].ByRequests/total-0.15) > 1e-6 || by["c"].ByRequests != 0 || by[""].ByRequests != 0 {
+		t.Errorf("%+v of %v", by, total)
+	}
+	if d := by["b"].KWh - by["a"].KWh; math.Abs(d/total-0.1) > 1e-6 || math.Abs(2*(by["a"].KWh-by["a"].ByRequests)-by["c"].KWh) > 0.01 {
+		t.Errorf("%+v", by)
+	}
+	facts.ByRequests = 0
+	if !strings.Contains(strings.Join(sheetOf(t, facts).Remarks, "\n"), "requests were given and not used") {
+		t.Error("unused requests are not told")
+	}
+}
+
 func TestSheetModelled(t *testing.T) {
 	sh := sheetOf(t, Facts{})
 	for _, f := range sh.Fields {
@@ -140,7 +165,7 @@ func TestBadSheets(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"bucket,bytes\na,many\n": "line 2", "bucket,bytes\n,5TB\n": "without a name", "bucket,bytes,overhead\na,5TB,0.5\n": "1 to 100",
+		"bucket,bytes,requests\na,5TB,-1\n": "want a count", "bucket,bytes\na,many\n": "line 2", "bucket,bytes\n,5TB\n": "without a name", "bucket,bytes,overhead\na,5TB,0.5\n": "1 to 100",
 	} {
 		if _, err := ReadTenants(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", text, err, want)

@@ -20,13 +20,14 @@ func reportCommand() *cli.Command {
 			"wattle report eed report.json --kwh 61200 --pue 1.32 --country FR",
 			"wattle report eed report.json --bill bill.csv --market 20=contract-2026 --html sheet.html",
 			"wattle report eed drives.csv --scheme rs:8+3 --stored 4PB --csv",
-			"wattle report eed info.json --buckets buckets.csv --json"),
+			"wattle report eed info.json --buckets buckets.csv --by-requests 0.2 --json"),
 		Flags: append([]cli.Flag{
 			&cli.IntFlag{Name: "year", Usage: "`YEAR` of the report; default the last one that is over"},
 			&cli.Float64Flag{Name: "kwh", Usage: "`KWH` metered in the year"},
 			&cli.StringFlag{Name: "bill", Usage: "`FILE` of metered periods, CSV: period_start,period_end,kwh[,cost,currency]"},
 			&cli.BoolFlag{Name: "at-facility", Usage: "the meter counts the building's losses too, not the IT alone"},
-			&cli.StringFlag{Name: "buckets", Usage: "`FILE` of buckets for the split, CSV: bucket,bytes[,tenant,overhead]"},
+			&cli.StringFlag{Name: "buckets", Usage: "`FILE` of buckets for the split, CSV: bucket,bytes[,tenant,overhead,requests]"},
+			&cli.Float64Flag{Name: "by-requests", Usage: "`PART` of the energy, 0 to 1, that is split by the buckets' requests, the rest being by raw bytes held"},
 			&cli.BoolFlag{Name: "spread", Usage: "give what is allocated to nobody to the buckets"},
 			&cli.BoolFlag{Name: "keep-names", Usage: "keep the names of files"},
 			&cli.StringFlag{Name: "scheme", Usage: "redundancy `SCHEME` of pools that do not tell theirs"},
@@ -84,7 +85,10 @@ func runReport(e *env, c *cli.Context, files []string, now time.Time) error {
 
 // factsOf reads what the dump cannot tell.
 func factsOf(c *cli.Context, now time.Time) (facts importer.Facts, err error) {
-	facts.Year, facts.Spread = c.Int("year"), c.Bool("spread")
+	facts.Year, facts.Spread, facts.ByRequests = c.Int("year"), c.Bool("spread"), c.Float64("by-requests")
+	if !(facts.ByRequests >= 0 && facts.ByRequests <= 1) {
+		return facts, fmt.Errorf("--by-requests %v: want a part from 0 to 1", facts.ByRequests)
+	}
 	if facts.Year == 0 {
 		facts.Year = now.Year() - 1
 	}
