@@ -11,7 +11,9 @@ type step struct {
 // shard to the next, from disks with too many to such with too few. A step costs 1 when the
 // shard was not moved before, else nothing, since it only goes elsewhere, and -1 when it
 // goes back to where it was. Where it makes a chain shorter, the disks that were to get the
-// odd shards beyond the whole part of their shares change.
+// odd shards beyond the whole part of their shares change. What a step costs is by how many
+// the group's disks differ more from what they were: the shards of a group stand in for each
+// other.
 func (c *changer) augment() {
 	s := &search{changer: c, by: make([]step, len(c.tree.leaves)), cost: make([]int32, len(c.tree.leaves)), far: make([]int32, len(c.forest))}
 	for c.need[0] > 0 {
@@ -29,32 +31,54 @@ func (c *changer) sources() []int32 {
 	if c.surplus(noDisk) > 0 {
 		list = append(list, noDisk)
 	}
-	keeper := c.keeper(noDisk) >= 0
+	keepers := c.keepers()
 	for x := range c.load {
-		if c.load[x] > c.want[x] || keeper && c.load[x] == c.want[x] && c.want[x] > c.least[x] {
+		if c.load[x] > c.want[x] || c.load[x] == c.want[x] && c.want[x] > c.least[x] && c.standIn(keepers, int32(x)) >= 0 {
 			list = append(list, int32(x))
 		}
 	}
 	return list
 }
 
-// keeper finds a disk that has a shard too many and may keep it when x, or any disk, gives
-// one instead.
-func (c *changer) keeper(x int32) int32 {
+// keepers are the disks that have a shard too many and may keep it when another gives one
+// instead.
+func (c *changer) keepers() []int32 {
+	var list []int32
 	for s := range c.load {
-		if c.load[s] > c.want[s] && c.want[s] < c.most[s] && (x < 0 || c.takes(int32(s), x)) {
-			return int32(s)
+		if c.load[s] > c.want[s] && c.want[s] < c.most[s] {
+			list = append(list, int32(s))
+		}
+	}
+	return list
+}
+
+// standIn finds a keeper for which x may give a shard.
+func (c *changer) standIn(keepers []int32, x int32) int32 {
+	for _, s := range keepers {
+		if c.takes(s, x) {
+			return s
 		}
 	}
 	return noDisk
 }
 
-// waiver finds a disk that lacks a shard and may go without it when y, or any disk, takes
-// one instead.
-func (c *changer) waiver(y int32) int32 {
+// waivers are the disks that lack a shard and may go without it when another takes one
+// instead.
+func (c *changer) waivers() []int32 {
+	var list []int32
 	for z := range c.load {
-		if c.load[z] < c.want[z] && c.want[z] > c.least[z] && (y < 0 || c.takes(y, int32(z))) {
-			return int32(z)
+		if c.load[z] < c.want[z] && c.want[z] > c.least[z] {
+			list = append(list, int32(z))
+		}
+	}
+	return list
+}
+
+// waiver finds one in whose place y may take a shard.
+func (c *changer) waiver(waivers []int32, y int32) int32 {
+	for _, z := range waivers {
+		if c.takes(y, z) {
+			return z
 		}
 	}
 	return noDisk
@@ -96,8 +120,8 @@ type search struct {
 	far    []int32 // by node: the highest cost of a disk below
 	layers [][]int32
 	found  []int32
-	next   []int // by disk: which of its shards to look at first
-	waive  bool  // a disk that takes one more can spare another
+	next   []int   // by disk: which of its shards to look at first
+	waive  []int32 // disks that others can take a shard for
 }
 
 const unreached = int32(1 << 30)
@@ -111,7 +135,7 @@ func (s *search) run(sources []int32) bool {
 	for i := range s.far {
 		s.far[i] = unreached
 	}
-	s.layers, s.found, s.waive = [][]int32{nil}, nil, s.waiver(noDisk) >= 0
+	s.layers, s.found, s.waive = [][]int32{nil}, nil, s.waivers()
 	for _, x := range sources {
 		if x < 0 {
 			s.layers[0] = append(s.layers[0], x)
@@ -153,7 +177,7 @@ func (s *search) costs(x int32) int32 {
 }
 
 func (s *search) reach(x int32, by step, cost int32) {
-	if s.cost[x] == unreached && cost > 0 && (s.load[x] < s.want[x] || s.waive && s.load[x] == s.want[x] && s.want[x] < s.most[x]) {
+	if s.cost[x] == unreached && by.spot >= 0 && (s.load[x] < s.want[x] || s.load[x] == s.want[x] && s.want[x] < s.most[x] && s.waiver(s.waive, x) >= 0) {
 		s.found = append(s.found, x)
 	}
 	s.by[x], s.cost[x] = by, cost
@@ -173,28 +197,47 @@ func (s *search) reach(x int32, by step, cost int32) {
 	}
 }
 
-// again reaches the disks to which x can hand a shard that was moved already. It tells
-// whether one of them now costs less than x.
+// again reaches the disks to which x can hand a shard that was moved already, and those that
+// a group had before, which it can have again in place of x. It tells whether one of them now
+// costs less than x.
 func (s *search) again(x, cost int32) bool {
 	if x < 0 {
 		return false
 	}
 	less := false
 	for _, j := range s.come[x] {
-		o := s.orig[j]
-		if s.rows[j] != x || o == x {
+		if s.rows[j] != x || s.orig[j] == x {
 			continue
 		}
-		row, at := s.group(j)
-		if o >= 0 && cost > 0 && s.cost[o] >= cost && s.limits.fits(row, at, o) {
-			s.reach(o, step{x, o, j}, cost-1)
-			less = true
+		if cost > 0 {
+			less = s.home(x, j, cost-1) || less
 		}
 		if s.far[0] > cost {
+			row, _ := s.group(j)
 			s.spread(0, row, step{x, x, j}, cost)
 		}
 	}
+	for _, j := range s.fresh(x) {
+		if s.orig[j] == x && s.altered[j/int32(s.n)] {
+			s.home(x, j, cost)
+		}
+	}
 	return less
+}
+
+// home reaches the disks that the group of the j-th shard had before and lacks, for that cost.
+func (s *search) home(x, j, cost int32) bool {
+	row, at := s.group(j)
+	first, found := j-int32(at), false
+	for i := range row {
+		o := s.orig[first+int32(i)]
+		if o < 0 || row[i] == o || s.role != nil && i != at || s.cost[o] <= cost || !s.limits.fits(row, at, o) {
+			continue
+		}
+		s.reach(o, step{x, o, j}, cost)
+		found = true
+	}
+	return found
 }
 
 // onward reaches the disks to which x can hand a shard that was not moved yet.
@@ -245,7 +288,8 @@ func (s *search) follow(y int32) bool {
 		j, ok := s.another(b)
 		if !ok {
 			for _, undo := range slices.Backward(chain[:i]) {
-				s.put(undo.spot, undo.from)
+				row, at := s.group(undo.spot)
+				s.put(undo.spot-int32(at)+int32(slices.Index(row, undo.to)), undo.from)
 			}
 			return false
 		}
@@ -265,7 +309,7 @@ func (s *search) another(b step) (int32, bool) {
 	if can(b.spot) {
 		return b.spot, true
 	}
-	first, back := s.orig[b.spot] == b.from, s.orig[b.spot] == b.to
+	first, back := s.orig[b.spot] == b.from, s.had(b.spot, b.to)
 	list := s.come[s.at(b.from)]
 	if first {
 		list = s.fresh(b.from)
@@ -273,12 +317,17 @@ func (s *search) another(b step) (int32, bool) {
 	next := &s.next[s.at(b.from)]
 	for i := range list {
 		j := list[(*next+i)%len(list)]
-		if (s.orig[j] == b.from) == first && (s.orig[j] == b.to) == back && can(j) {
+		if (s.orig[j] == b.from) == first && s.had(j, b.to) == back && can(j) {
 			*next = (*next + i) % len(list)
 			return j, true
 		}
 	}
 	return 0, false
+}
+
+// had tells whether disk y, which the group of the j-th shard lacks, was one of its disks.
+func (s *search) had(j, y int32) bool {
+	return s.orig[j] == y || s.exile(j, y) >= 0
 }
 
 // agree tells whether x has a shard too many and y one too few, or can make it so.
@@ -288,7 +337,7 @@ func (s *search) agree(x, y int32) bool {
 		if x < 0 || s.load[x] < s.want[x] || s.want[x] <= s.least[x] {
 			return false
 		}
-		if give = s.keeper(x); give < 0 {
+		if give = s.standIn(s.keepers(), x); give < 0 {
 			return false
 		}
 	}
@@ -296,7 +345,7 @@ func (s *search) agree(x, y int32) bool {
 		if s.load[y] > s.want[y] || s.want[y] >= s.most[y] {
 			return false
 		}
-		if take = s.waiver(y); take < 0 {
+		if take = s.waiver(s.waivers(), y); take < 0 {
 			return false
 		}
 	}

@@ -27,6 +27,8 @@ type Plan struct {
 	Moves []Move // the groups that lost the most shards first
 	Holes []Hole
 	Bound int64 // no table whose disks are within a shard of their shares takes fewer moves
+
+	off int64 // shards that disks have beyond what they should, or lack
 }
 
 // Change makes the table for map m from the one that was in force: disks that m lacks, or
@@ -42,6 +44,47 @@ func Change(old *Table, m *Map, r Rule, o Options) (*Plan, error) {
 
 // Change makes the table for t from an old one with as many shards a group.
 func (t *Tree) Change(old *Table, l Limits, o Options) (*Plan, error) {
+	var best *Plan
+	var failed error
+	for w := range tries {
+		p, err := t.reach(old, l, o, w)
+		switch {
+		case err != nil:
+			failed = err
+		case best == nil || p.better(best):
+			best = p
+		}
+		if best != nil && best.off == 0 && int64(len(best.Moves)) <= best.Bound {
+			break
+		}
+	}
+	if best == nil {
+		return nil, failed
+	}
+	return best, nil
+}
+
+// The ways from one table to the next. The first, as a rule, needs no more moves than the
+// bound; a few tables are reached by fewer moves, or only, on another.
+const (
+	evenFirst = iota // what spreads each group evenly over the domains, then what the limits allow
+	direct           // whatever the limits allow at once
+	chains           // one shard after another, by the shortest chain
+	ways
+
+	tries = 3 * ways // with another seed each time round
+)
+
+// better tells whether p leaves fewer holes than q, or disks nearer to their shares, or takes
+// fewer moves.
+func (p *Plan) better(q *Plan) bool {
+	return cmp.Or(len(p.Holes)-len(q.Holes), int(p.off-q.off), len(p.Moves)-len(q.Moves)) < 0
+}
+
+// reach finds moves from an old table to one for t.
+func (t *Tree) reach(old *Table, l Limits, o Options, try int) (*Plan, error) {
+	way := try % ways
+	o.Seed += uint64(try / ways)
 	o.PGs = old.PGs()
 	s, err := t.solver(old.n, l, o)
 	if err != nil {
@@ -51,10 +94,12 @@ func (t *Tree) Change(old *Table, l Limits, o Options) (*Plan, error) {
 		return nil, s.tooFew(l)
 	}
 	c := s.change(old, o.Scatter == 0)
-	c.by(&s.even)
-	c.exchange(0)
+	if way == evenFirst {
+		c.by(&s.even)
+		c.exchange(0)
+	}
 	c.by(&s.limits)
-	if c.need[0] > 0 {
+	if way != chains && c.need[0] > 0 {
 		c.exchange(0)
 	}
 	c.augment()
@@ -68,6 +113,9 @@ func (t *Tree) Change(old *Table, l Limits, o Options) (*Plan, error) {
 // plan compares the rows with those of the old table.
 func (c *changer) plan(old *Table) *Plan {
 	p := &Plan{Table: c.table(), Bound: c.bound}
+	for x, load := range c.load {
+		p.off += max(load-c.want[x], c.want[x]-load)
+	}
 	lost := make(map[int]int)
 	for j, to := range p.Table.rows {
 		from, pg, i := old.rows[j], j/c.n, j%c.n

@@ -142,12 +142,17 @@ func (d *domainOf) fill(share *big.Rat, shares map[DiskID]*big.Rat) {
 	}
 }
 
-// ends rounds a share of all groups down and up.
+// ends rounds a share of all groups down and up. As in the tables, what is within dust of a
+// whole number is that number.
 func ends(share *big.Rat, pgs int) (lo, hi int64) {
 	x := new(big.Rat).Mul(share, big.NewRat(int64(pgs), 1))
 	lo = new(big.Int).Div(x.Num(), x.Denom()).Int64()
-	if x.IsInt() {
+	part, dust := new(big.Rat).Sub(x, big.NewRat(lo, 1)), big.NewRat(1, 1<<16)
+	switch {
+	case part.Cmp(dust) <= 0:
 		return lo, lo
+	case part.Add(part, dust).Cmp(big.NewRat(1, 1)) >= 0:
+		return lo + 1, lo + 1
 	}
 	return lo, lo + 1
 }
@@ -377,7 +382,7 @@ func TestChangeProperties(t *testing.T) {
 			shares := map[DiskID]*big.Rat{}
 			root.fill(big.NewRat(int64(n), 1), shares)
 			m, f := holdPlan(t, tree, tab, p, l, shares), fewest(tab, leaves, levels, l, shares)
-			if int64(m) < p.Bound || m > f+2+f/5 { // the search is exact for a step, not over all of them
+			if int64(m) < p.Bound || m > f+2+f/10 {
 				t.Fatalf("moved %d, oracle %d, bound %d", m, f, p.Bound)
 			}
 			moved, least = moved+m, least+f

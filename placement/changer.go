@@ -10,24 +10,25 @@ import "slices"
 // the shares do (the deal is one).
 type changer struct {
 	*solver
-	orig   []int32                     // the rows as they were, noDisk where the disk is gone or was evicted
-	want   []int64                     // by disk
-	least  []int64                     // by disk: its share rounded down
-	most   []int64                     // by disk: and up
-	load   []int64                     // by disk
-	spots  [][]int32                   // by disk, and last for no disk: indexes into rows, some of them out of date
-	node   []int32                     // by disk: its node
-	up     []int32                     // by node: its parent
-	need   []int64                     // by node: what the disks below it lack
-	turns  []int                       // by node: the child to look at first
-	keep   *limits                     // those that are kept now
-	depth  []int                       // by node: which of them its children are under, or -1
-	role   func(spot, disk int32) bool // when set: which shards a disk may have
-	stale  []bool                      // by disk: its list has shards that left
-	come   [][]int32                   // by disk: the shards that came to it, some of which left again
-	placed int64                       // shards that have a disk
-	bound  int64
-	wide   bool // disks are to share groups with as many others as can be
+	orig    []int32                     // the rows as they were, noDisk where the disk is gone or was evicted
+	want    []int64                     // by disk
+	least   []int64                     // by disk: its share rounded down
+	most    []int64                     // by disk: and up
+	load    []int64                     // by disk
+	spots   [][]int32                   // by disk, and last for no disk: indexes into rows, some of them out of date
+	node    []int32                     // by disk: its node
+	up      []int32                     // by node: its parent
+	need    []int64                     // by node: what the disks below it lack
+	turns   []int                       // by node: the child to look at first
+	keep    *limits                     // those that are kept now
+	depth   []int                       // by node: which of them its children are under, or -1
+	role    func(spot, disk int32) bool // when set: which shards a disk may have
+	stale   []bool                      // by disk: its list has shards that left
+	come    [][]int32                   // by disk: the shards that came to it, some of which left again
+	altered []bool                      // by group: some of its shards were moved
+	placed  int64                       // shards that have a disk
+	bound   int64
+	wide    bool // disks are to share groups with as many others as can be
 }
 
 // change prepares a change: rows as positions in the new tree, what breaks the limits
@@ -43,6 +44,7 @@ func (s *solver) change(old *Table, wide bool) *changer {
 			c.placed++
 		}
 	}
+	before, without := slices.Clone(c.load), int64(len(s.rows))-c.placed
 	broken := c.evict()
 	c.orig = slices.Clone(s.rows)
 	s.forest.settle(c.load, s.forest.room(s.pgs))
@@ -52,24 +54,25 @@ func (s *solver) change(old *Table, wide bool) *changer {
 	for i := range s.forest {
 		if d := &s.forest[i]; len(d.children) == 0 {
 			c.least[d.lo], c.most[d.lo] = near(d.share)
-			gain += max(0, c.least[d.lo]-c.load[d.lo])
-			lose += max(0, c.load[d.lo]-c.most[d.lo])
+			gain += max(0, c.least[d.lo]-before[d.lo])
+			lose += max(0, before[d.lo]-c.most[d.lo])
 		}
 	}
 	c.index()
-	c.bound = max(gain, lose+broken, c.surplus(noDisk))
+	holes := int64(s.pgs) * int64(s.n-s.fit)
+	c.bound = max(gain, without+max(lose, broken)-holes)
 	return c
 }
 
-// evict takes shards out of rows that break the limits, from the fullest disks first, and
-// counts them.
+// evict takes shards out of rows that break the limits, as few as can be, from the fullest
+// disks first, and counts them.
 func (c *changer) evict() int64 {
 	shares := c.forest.disks(len(c.tree.leaves), func(d *node) int64 { return int64(d.share / unit) })
 	count := make([]int32, len(c.tree.leaves))
 	before := c.placed
 	for p := range c.pgs {
 		row := c.row(p)
-		for level := range c.limits.level {
+		for level := range slices.Backward(c.limits.level) { // else a wide domain may give what no narrow one has to
 			for c.over(row, level, count) {
 				c.drop(row, level, shares)
 			}
@@ -114,6 +117,7 @@ func (c *changer) drop(row []int32, level int, shares []int64) {
 func (c *changer) index() {
 	disks := len(c.tree.leaves)
 	c.spots, c.come, c.stale = make([][]int32, disks+1), make([][]int32, disks+1), make([]bool, disks+1)
+	c.altered = make([]bool, c.pgs)
 	for d, load := range c.load {
 		c.spots[d] = make([]int32, 0, load+load/8)
 	}
@@ -162,8 +166,33 @@ func (c *changer) at(x int32) int32 {
 	return x
 }
 
-// put moves the j-th shard to disk y.
+// put moves the j-th shard to disk y. If y is where another shard of the group came from,
+// that one goes back and the j-th takes its place: the group has the same disks, and one
+// move less leads to it.
 func (c *changer) put(j, y int32) {
+	if i := c.exile(j, y); i >= 0 {
+		place := c.rows[i]
+		c.set(j, place)
+		j = i
+	}
+	c.set(j, y)
+}
+
+// exile is the shard that came from disk y and is not there, in the j-th shard's group, or -1.
+func (c *changer) exile(j, y int32) int32 {
+	if c.role != nil || y < 0 { // the shards of a group do not stand in for each other
+		return -1
+	}
+	first := j - j%int32(c.n)
+	for i := first; i < first+int32(c.n); i++ {
+		if c.orig[i] == y && c.rows[i] != y && i != j {
+			return i
+		}
+	}
+	return -1
+}
+
+func (c *changer) set(j, y int32) {
 	if x := c.rows[j]; x >= 0 {
 		c.load[x]--
 		c.placed--
@@ -172,6 +201,7 @@ func (c *changer) put(j, y int32) {
 		}
 	}
 	c.stale[c.at(c.rows[j])] = true
+	c.altered[int(j)/c.n] = true
 	c.rows[j] = y
 	c.spots[c.at(y)] = append(c.spots[c.at(y)], j)
 	c.come[c.at(y)] = append(c.come[c.at(y)], j)
