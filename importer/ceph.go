@@ -157,6 +157,13 @@ func (b *build) osdSum(n node) {
 	if kb, ok := n.size("kb_used"); ok && kb < maxBytes/1024 {
 		b.cephOf().used = kb * 1024
 	}
+	// kb_used counts database devices of their own as used whole; what data takes is told beside it
+	data, ok := n.size("kb_used_data")
+	omap, _ := n.size("kb_used_omap")
+	meta, _ := n.size("kb_used_meta")
+	if sum := data + omap + meta; ok && sum < b.cephOf().used/1024 {
+		b.cephOf().used = sum * 1024
+	}
 }
 
 // osdmap reads the OSD map, as report and `ceph osd dump` hold it.

@@ -15,7 +15,7 @@ func (b *build) assembleCeph(f *Found, hosts *hostSet) {
 	f.System, f.Version, f.Taken, f.full = "ceph", c.version, c.taken, c.full
 	parent := c.parents()
 	siteKind := c.siteKind(parent)
-	j := join{b: b, hosts: hosts, parent: parent, siteKind: siteKind, places: map[string]*Drive{}, where: map[string][3]string{}}
+	j := join{b: b, hosts: hosts, parent: parent, siteKind: siteKind, machines: c.machines(parent), places: map[string]*Drive{}, where: map[string][3]string{}}
 	for _, id := range sortedKeys(c.osds) {
 		switch o := c.osds[id]; {
 		case c.mapped && !o.mapped:
@@ -46,12 +46,25 @@ func (c *cephData) siteKind(parent map[int]int) string {
 	return best
 }
 
+// machines are the host names that daemons give of themselves, by the bucket that they lie in:
+// buckets have short names, and daemons that are down say nothing.
+func (c *cephData) machines(parent map[int]int) map[int]string {
+	names := map[int]string{}
+	for _, id := range sortedKeys(c.osds) {
+		if at, ok := parent[id]; ok && names[at] == "" && !c.osds[id].gone {
+			names[at] = c.osds[id].host
+		}
+	}
+	return names
+}
+
 // A join turns daemons into drives: several daemons may share one.
 type join struct {
 	b        *build
 	hosts    *hostSet
 	parent   map[int]int
 	siteKind string
+	machines map[int]string // by bucket, the machine that its daemons say they run on
 	places   map[string]*Drive
 	where    map[string][3]string
 	order    []string
@@ -149,6 +162,8 @@ func (j *join) place(o *osd) [3]string {
 	switch {
 	case o.host != "":
 		host = o.host
+	case j.machines[j.parent[o.id]] != "":
+		host = j.machines[j.parent[o.id]]
 	case host == "":
 		j.b.miss.add("osd.host", "no host is known: counted as one host together")
 		host = "unknown"
@@ -167,7 +182,7 @@ func (j *join) key(place [3]string, device, serial, id string) string {
 	case isSerial(serial) && (device == "" || strings.HasPrefix(device, "nvme")):
 		return place[2] + " serial " + serial
 	case device != "":
-		return place[2] + " " + device + " " + serial
+		return place[0] + " " + place[2] + " " + device + " " + serial
 	}
 	return id
 }
@@ -217,8 +232,12 @@ func (j *join) flush() {
 			}
 		}
 	}
+	home := j.homes()
 	for _, key := range j.order {
 		d, p := j.places[key], j.where[key]
+		if h, ok := home[p[2]]; ok {
+			p = h
+		}
 		switch {
 		case d.Role == Journal && most[d.Model] > 0:
 			d.Bytes = roomFor(most[d.Model])
@@ -231,6 +250,29 @@ func (j *join) flush() {
 		}
 		j.hosts.add(p[0], p[1], p[2], *d)
 	}
+}
+
+// homes are the places of machines that several buckets stand for, in trees of their own for
+// flash and disks: the first that names a rack, unless they are at different sites.
+func (j *join) homes() map[string][3]string {
+	home, apart := map[string][3]string{}, map[string]bool{}
+	named := func(p [3]string) bool { return p[1] != "rack" }
+	for _, key := range j.order {
+		p := j.where[key]
+		old, ok := home[p[2]]
+		switch {
+		case !ok || old[0] == "site" && p[0] != "site":
+			home[p[2]] = p
+		case p[0] != "site" && p[0] != old[0]:
+			apart[p[2]] = true
+		case p[0] == old[0] && named(p) && !named(old):
+			home[p[2]] = p
+		}
+	}
+	for host := range apart {
+		delete(home, host)
+	}
+	return home
 }
 
 // A modelKey is what drives must share to be taken for the same model.

@@ -40,7 +40,12 @@ func (a *Answer) HTML(w io.Writer) error {
 	return r.HTML(w, false)
 }
 
-func tb(bytes int64) string { return fmt.Sprintf("%.4g TB", float64(bytes)/1e12) }
+func tb(bytes int64) string {
+	if bytes > 0 && bytes < 1e10 {
+		return fmt.Sprintf("%.3g GB", float64(bytes)/1e9)
+	}
+	return fmt.Sprintf("%.4g TB", float64(bytes)/1e12)
+}
 
 func (a *Answer) standing() whatif.Section {
 	f, o, c := a.Found, a.Answer, a.Found.Sizes

@@ -136,6 +136,27 @@ func TestReleases(t *testing.T) {
 				daemon(r, i)["hostname"] = fmt.Sprintf("rook-ceph-osd-%d-5d6c9f7b8-x2k4p", i)
 			}
 		}, 12, 0, 3, 48, "", "", ""},
+		{"long names of hosts, and daemons that are down", func(r map[string]any) {
+			for i := range 12 {
+				daemon(r, i)["hostname"] = daemon(r, i)["hostname"].(string) + ".storage.example"
+			}
+			r["osd_metadata"].([]any)[5] = map[string]any{"id": 5}
+		}, 12, 0, 3, 48, "", "", "the daemons were down"},
+		{"a tree of its own for flash on the same machines", func(r map[string]any) {
+			crush := section(r, "crushmap")
+			buckets := crush["buckets"].([]any)
+			var flash []any
+			for i, b := range buckets {
+				m := b.(map[string]any)
+				if items := m["items"].([]any); m["type_name"] == "host" && len(items) == 4 && !strings.Contains(m["name"].(string), "~") {
+					id := -100 - i
+					flash = append(flash, map[string]any{"id": id, "weight": 1})
+					buckets = append(buckets, map[string]any{"id": id, "name": m["name"].(string) + "-ssd", "type_name": "host", "items": items[:1]})
+					m["items"] = items[1:]
+				}
+			}
+			crush["buckets"] = append(buckets, map[string]any{"id": -99, "name": "flash", "type_name": "root", "items": flash})
+		}, 12, 0, 3, 48, "", "", ""},
 		{"nobody in the pool's placement", func(r map[string]any) {
 			r["num_pg_by_osd"] = append(r["num_pg_by_osd"].([]any), map[string]any{"osd": 2147483647, "num_acting_pg": 0})
 		}, 12, 0, 3, 48, "", "", ""},
@@ -204,6 +225,85 @@ func TestStretch(t *testing.T) {
 			if p.Name == "index" && (p.PerSite != c.perSite || noted(f.Guessed, "not understood") != c.odd) {
 				t.Errorf("%s: %+v, guessed %v", c.name, p, texts(f.Guessed))
 			}
+		}
+	}
+}
+
+// TestSmartctlShapes: what smartctl writes for kinds of drives and for those that do not answer.
+func TestSmartctlShapes(t *testing.T) {
+	const head = `{"json_format_version":[1,0],"smartctl":{"version":[7,4],"argv":["smartctl"],"exit_status":%d%s},"local_time":{"time_t":1},"device":{"name":"/dev/%s","info_name":"x","type":"%s","protocol":"%s"}%s}`
+	standby := `,"messages":[{"string":"Device is in STANDBY mode, exit(2)","severity":"information"}]`
+	absent := `,"messages":[{"string":"Smartctl open device: /dev/sdz failed: No such device","severity":"error"}]`
+	for _, c := range []struct {
+		name, doc  string
+		drives     int
+		tb         float64
+		technology string
+		asleep     int
+		hours      int
+		miss       string
+	}{
+		{"SATA with helium", fmt.Sprintf(head, 0, "", "sda", "sat", "ATA", `,"model_family":"HGST Ultrastar He8","model_name":"HGST HUH728080ALE600","serial_number":"2EJ0AAAA","user_capacity":{"blocks":15628053168,"bytes":8001563222016},"rotation_rate":7200,"smart_status":{"passed":true},"ata_smart_attributes":{"revision":16,"table":[{"id":22,"name":"Helium_Level","value":100,"raw":{"value":100,"string":"100"}},{"id":9,"name":"Power_On_Hours","value":96,"raw":{"value":31000,"string":"31000"}}]},"power_on_time":{"hours":31000},"power_cycle_count":12`), 1, 8, "helium", 0, 31000, ""},
+		{"SAS", fmt.Sprintf(head, 0, "", "sdb", "scsi", "SCSI", `,"vendor":"SEAGATE","product":"ST12000NM0158","model_name":"SEAGATE ST12000NM0158","revision":"RSL2","scsi_version":"SPC-4","user_capacity":{"blocks":23437770752,"bytes":12000138625024},"logical_block_size":512,"rotation_rate":7200,"serial_number":"ZHZ0AAAA0000C9000000","device_type":{"scsi_value":0,"name":"disk"},"smart_status":{"passed":true},"power_on_time":{"hours":40123,"minutes":7},"scsi_start_stop_cycle_counter":{"year_of_manufacture":"2019","specified_cycle_count_over_device_lifetime":50000,"accumulated_start_stop_cycles":71,"specified_load_unload_count_over_device_lifetime":600000,"accumulated_load_unload_cycles":1804},"scsi_grown_defect_list":0`), 1, 12, "helium", 0, 40123, ""},
+		{"SAS by newer names", fmt.Sprintf(head, 0, "", "sdc", "scsi", "SCSI", `,"scsi_vendor":"HGST","scsi_product":"HUH721212AL5200","scsi_model_name":"HGST HUH721212AL5200","scsi_revision":"A3D0","user_capacity":{"blocks":2929721344,"bytes":12000138625024},"rotation_rate":7200,"serial_number":"8HJ0AAAA"`), 1, 12, "helium", 0, 0, ""},
+		{"NVMe", fmt.Sprintf(head, 0, "", "nvme0", "nvme", "NVMe", `,"model_name":"SAMSUNG MZQL23T8HCLS-00A07","serial_number":"S64HNE0R","firmware_version":"GDC5602Q","nvme_total_capacity":3840755982336,"nvme_unallocated_capacity":0,"nvme_number_of_namespaces":32,"smart_status":{"passed":true,"nvme":{"value":0}},"nvme_smart_health_information_log":{"power_on_hours":9012,"data_units_read":1},"power_on_time":{"hours":9012}`), 1, 3.84, "ssd", 0, 9012, ""},
+		{"NVMe that tells its namespaces", fmt.Sprintf(head, 0, "", "nvme1", "nvme", "NVMe", `,"model_name":"KIOXIA KCD61LUL3T84","serial_number":"12E0A0AA","nvme_namespaces":[{"id":1,"size":{"blocks":7501476528,"bytes":3840755982336},"capacity":{"blocks":7501476528,"bytes":3840755982336}}]`), 1, 3.84, "ssd", 0, 0, ""},
+		{"asleep", fmt.Sprintf(head, 2, standby, "sdd", "sat", "ATA", ""), 1, 0, "hdd", 1, 0, "no capacity"},
+		{"behind a USB bridge that hides it", fmt.Sprintf(head, 4, "", "sde", "scsi", "SCSI", `,"scsi_vendor":"ASMT","scsi_product":"2115","scsi_model_name":"ASMT 2115","user_capacity":{"blocks":7814037168,"bytes":4000787030016},"serial_number":"00000000000000000000"`), 1, 4, "air", 0, 0, ""},
+		{"two behind one controller", fmt.Sprintf(head, 0, "", "bus/0", "sat+megaraid,4", "ATA", `,"model_name":"ST4000NM0033-9ZM170","serial_number":"Z1Z0AAA4","user_capacity":{"bytes":4000787030016},"rotation_rate":7200`) + "\n" +
+			fmt.Sprintf(head, 0, "", "bus/0", "sat+megaraid,5", "ATA", `,"model_name":"ST4000NM0033-9ZM170","serial_number":"Z1Z0AAA5","user_capacity":{"bytes":4000787030016},"rotation_rate":7200`), 2, 8, "air", 0, 0, ""},
+		{"one that is not there beside one that is", fmt.Sprintf(head, 2, absent, "sdz", "scsi", "SCSI", "") + "\n" +
+			fmt.Sprintf(head, 64, "", "sdf", "sat", "ATA", `,"model_name":"WDC WUH721414ALE6L4","serial_number":"9LH0AAAA","user_capacity":{"bytes":14000519643136},"rotation_rate":7200`), 1, 14, "helium", 0, 0, "did not answer"},
+	} {
+		f, err := Read(mems([]byte(c.doc)), Options{})
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		b := f.Fleet[0]
+		if f.DriveCount() != c.drives || float64(f.Sizes.Raw)/1e12 != c.tb || b.Technology != c.technology || b.Asleep != c.asleep || b.Hours != c.hours {
+			t.Errorf("%s: %d drives, %v TB, %+v", c.name, f.DriveCount(), float64(f.Sizes.Raw)/1e12, b)
+		}
+		if c.miss != "" && !noted(f.Missing, c.miss) {
+			t.Errorf("%s: missing %v, want %q", c.name, texts(f.Missing), c.miss)
+		}
+	}
+}
+
+// TestMinIOShapes: what servers of several years answer.
+func TestMinIOShapes(t *testing.T) {
+	drive := func(host, name string, set, disk int) string {
+		return fmt.Sprintf(`{"endpoint":"https://%s:9000/%s","rootDisk":true,"path":"/%s","state":"ok","uuid":"u","totalspace":16000900661248,"usedspace":8000450330624,"availspace":8000450330624,"pool_index":0,"set_index":%d,"disk_index":%d}`, host, name, name, set, disk)
+	}
+	servers := func(list string) string {
+		var out []string
+		for i := range 4 {
+			host := fmt.Sprintf("n%d", i)
+			var drives []string
+			for j := range 4 {
+				drives = append(drives, drive(host, fmt.Sprintf("data%d", j), 0, 4*i+j))
+			}
+			out = append(out, fmt.Sprintf(`{"state":"online","endpoint":"%s:9000","uptime":1,"version":"v","network":{"n1:9000":"online"},"%s":[%s],"poolNumber":1}`, host, list, strings.Join(drives, ",")))
+		}
+		return "[" + strings.Join(out, ",") + "]"
+	}
+	usage := `"mode":"online","domain":[],"deploymentID":"d","buckets":{"count":3},"objects":{"count":12},"versions":{"count":0},"usage":{"size":90000000000000}`
+	for name, doc := range map[string]string{
+		"2025": `{"status":"success","info":{` + usage + `,"backend":{"backendType":"Erasure","onlineDisks":16,"offlineDisks":0,"standardSCParity":4,"rrSCParity":2,"totalSets":[1],"totalDrivesPerSet":[16]},"servers":` + servers("drives") + `,"pools":{"0":{"0":{"id":0,"rawUsage":1,"rawCapacity":256000000000000,"usage":90000000000000,"objectsCount":12,"versionsCount":0,"healDisks":0}}}}}`,
+		"2021": `{"status":"success","info":{` + usage + `,"backend":{"backendType":"Erasure","onlineDisks":16,"offlineDisks":0,"standardSCData":12,"standardSCParity":4,"rrSCData":14,"rrSCParity":2},"servers":` + servers("disks") + `}}`,
+		"one number for all pools, a text for the parity": `{"status":"success","info":{` + usage + `,"backend":{"backendType":"Erasure","standardSCParity":"4","totalDrivesPerSet":16},"servers":` + servers("drives") + `}}`,
+		"RustFS":                              `{` + usage + `,"backend":{"backendType":"Erasure","standardSCParity":4,"totalDrivesPerSet":[16]},"servers":` + servers("drives") + `}`,
+		"an error of another alias before it": `{"status":"success","alias":"x"}` + "\n" + `{"status":"success","info":{` + usage + `,"backend":{"standardSCParity":4,"totalDrivesPerSet":[16]},"servers":` + servers("drives") + `}}`,
+	} {
+		f, err := Read(mems([]byte(doc)), Options{})
+		if err != nil {
+			if !strings.HasPrefix(name, "an error") { // a document without servers says so
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
+		if f.DriveCount() != 16 || len(f.Hosts) != 4 || len(f.Pools) != 1 || f.Pools[0].Scheme != "rs:12+4" || f.Pools[0].Stored != 90e12 || f.Sizes.Raw != 256e12 {
+			t.Errorf("%s: %d drives on %d hosts, %+v, %+v", name, f.DriveCount(), len(f.Hosts), f.Pools, f.Sizes)
 		}
 	}
 }

@@ -43,8 +43,11 @@ func (b *build) smart(n node) {
 		d.Bytes = bytes
 	} else if bytes, ok := n.size("nvme_total_capacity"); ok {
 		d.Bytes = bytes
-	} else if bytes, ok := n.at("namespaces").size("capacity"); ok {
-		d.Bytes = bytes
+	} else if spaces := n.list("nvme_namespaces"); len(spaces) > 0 {
+		for _, s := range spaces {
+			bytes, _ := s.at("capacity").size("bytes")
+			d.Bytes += bytes
+		}
 	}
 	b.smartState(n, &d)
 	b.smartCounters(n, &d)

@@ -194,9 +194,12 @@ func claimColdAisle() (Claim, error) {
 		key := fmt.Sprintf("free_hours_%.0f_%.0f", p.supply, p.approach)
 		c.Result[key], c.Result["synthetic_"+key] = p.hours, float64(free.Free)
 	}
-	low, high := c.Result["free_hours_16_5"], c.Result["free_hours_27_5"]
 	c.Verdict = DoesNotHold
-	c.Condition = fmt.Sprintf("ASHRAE recommends %v–%v °C; air at 27 °C is free for %s hours of the year in Paris, at 16 °C for %s (approach 5 K)", energy.ASHRAE[0].Low, energy.ASHRAE[0].High, short(high), short(low))
+	if within := energy.ASHRAE[0]; within.Low <= 16 && 16 <= within.High {
+		c.Verdict = Holds
+	}
+	c.Condition = fmt.Sprintf("ASHRAE recommends %v–%v °C; air outside is cold enough in Paris for %s hours of the year at 16 °C (approach 5 K), %s at 18 °C (3 K) and %s at 27 °C (5 K): 16 °C may be held, and costs hours of free cooling",
+		energy.ASHRAE[0].Low, energy.ASHRAE[0].High, short(c.Result["free_hours_16_5"]), short(c.Result["free_hours_18_3"]), short(c.Result["free_hours_27_5"]))
 	return c, nil
 }
 
