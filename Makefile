@@ -9,7 +9,7 @@ TOOLS    := $(GO) tool -modfile=tools/go.mod
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
 
 .DEFAULT_GOAL := all
-.PHONY: all build vet test race fuzz sim e2e bench golden cover lint install cross release-check help
+.PHONY: all build vet test race fuzz sim e2e web bench golden cover lint install cross release-check help
 
 all: build vet test ## build, vet and test
 
@@ -56,6 +56,15 @@ cover: ## coverage by function, and the total
 
 lint: ## linters, from a module of their own
 	$(TOOLS) golangci-lint run ./...
+
+WEB := dashboard/web
+ESBUILD := --bundle --format=esm --target=es2022 --minify --log-level=warning
+
+web: ## build the page of the dashboard into dashboard/dist
+	$(TOOLS) esbuild $(WEB)/main.ts $(ESBUILD) --outfile=dashboard/dist/app.js
+	$(TOOLS) esbuild $(WEB)/app.css $(ESBUILD) --outfile=dashboard/dist/app.css
+	cp $(WEB)/index.html $(WEB)/icon.svg dashboard/dist
+	LC_ALL=C; export LC_ALL; cat $(WEB)/*.* | sha256sum | cut -d' ' -f1 >dashboard/dist/sources.sha256
 
 install: ## install the command
 	$(GO) install ./cmd/wattle

@@ -224,8 +224,9 @@ type Status struct {
 	UsableBytes    int64        `json:"usable_bytes"`
 	Stripes        StripeStatus `json:"stripes"`
 	PendingRepairs int64        `json:"pending_repairs"`
-	Survives       Survival     `json:"survives"` // as the cluster stands now
-	Promise        Survival     `json:"promise"`  // with everything sound
+	RepairIO       int64        `json:"repair_io_bytes"` // that repair reads and writes for them, at most
+	Survives       Survival     `json:"survives"`        // as the cluster stands now
+	Promise        Survival     `json:"promise"`         // with everything sound
 	Writable       bool         `json:"writable"`
 	WritableDown   bool         `json:"writable_site_down"` // puts go on with one site down
 	Why            string       `json:"why,omitempty"`
@@ -255,6 +256,8 @@ type DiskStatus struct {
 	Padding  int64  `json:"padding"`
 	Target   int64  `json:"target"`             // of Live, by the placement table's shares
 	Draining bool   `json:"draining,omitempty"` // takes no shards, and gives up its own
+	Bad      int64  `json:"bad_shards"`         // known to be damaged, and not repaired yet
+	Errors   int64  `json:"errors"`             // failed or late I/Os and bad shards met since this process opened it
 
 	Preallocated int64 `json:"preallocated"`
 }

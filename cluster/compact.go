@@ -416,7 +416,7 @@ func (m *compaction) disk(ctx context.Context, id placement.DiskID, d disks.Chec
 		case seg.Open:
 		case n == 0:
 			// what was freed while the segment was open left it; it goes with the next freeing in it
-			if err := m.c.disk(id).Free(ctx, []disks.Address{{Segment: seg.Number, Offset: 64}}, false); err != nil {
+			for id, err := range m.c.freeAt(map[placement.DiskID][]disks.Address{id: {{Segment: seg.Number, Offset: 64}}}, false) {
 				m.c.notify("disk %s: segment %d: %v", m.c.name(id), seg.Number, err)
 			}
 		case seg.Allocated-n >= sparseLeast && float64(n) < sparse*float64(seg.Allocated):

@@ -64,6 +64,7 @@ func (c *Cluster) suspect(id placement.DiskID, err error) {
 	}
 	c.mu.Lock()
 	_, known := c.suspects[id]
+	c.errors[id]++
 	c.suspects[id] = suspicion{time.Now().Add(30 * time.Second), err}
 	c.mu.Unlock()
 	switch {

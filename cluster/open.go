@@ -43,9 +43,13 @@ type Cluster struct {
 	disks    map[placement.DiskID]disks.Disk // guarded by mu; those that are open
 	absent   map[placement.DiskID]string     // guarded by mu; why the others are not
 	suspects map[placement.DiskID]suspicion  // guarded by mu
+	shelf    map[placement.DiskID]shelved    // guarded by mu; open, and out of service
+	errors   map[placement.DiskID]int64      // guarded by mu; writes that failed, bad shards and missed deadlines
 	pins     map[uint64]int                  // guarded by mu; readers by sequence
 	damages  map[damage]bool                 // guarded by mu; found, not yet in the catalog
 	retired  []retirement                    // guarded by mu; old places that somebody may still read
+
+	faulting sync.Mutex // held while the list of failed disks is changed
 
 	lock  *lockFile
 	lease *lease
@@ -123,6 +127,7 @@ func blank(dir string, o Options) *Cluster {
 	c := &Cluster{dir: dir, readOnly: o.ReadOnly, keys: o.Keys, deadline: o.Deadline, notify: o.Notify, opener: o.Open, reaping: semaphore.NewWeighted(1), repairing: semaphore.NewWeighted(1), checkpointing: semaphore.NewWeighted(1),
 		pool: newPool(cmpOr(o.Memory, defaultMemory)), byID: map[placement.DiskID]placementDisk{},
 		disks: map[placement.DiskID]disks.Disk{}, absent: map[placement.DiskID]string{}, suspects: map[placement.DiskID]suspicion{},
+		shelf: map[placement.DiskID]shelved{}, errors: map[placement.DiskID]int64{},
 		pins: map[uint64]int{}, damages: map[damage]bool{},
 		requests: make(chan *request, 1024), closing: make(chan struct{}), committerDone: make(chan struct{})}
 	if c.deadline == 0 {
@@ -379,6 +384,9 @@ func (c *Cluster) shut() error {
 	for _, id := range c.diskIDs() {
 		if d := c.disk(id); d != nil {
 			err = errors.Join(err, d.Close())
+		}
+		if s, ok := c.shelf[id]; ok {
+			err = errors.Join(err, s.disk.Close())
 		}
 	}
 	if c.lease != nil {

@@ -147,6 +147,9 @@ func (c *Cluster) damaged(s *stripe, i int, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.damages[damage{s.ID, i}] = true
+	if i < len(s.Places) {
+		c.errors[s.Places[i].Disk]++
+	}
 }
 
 // absorbDamage moves what reads found bad into the catalog.

@@ -334,7 +334,11 @@ func (c *Cluster) inventory(ctx context.Context) (map[damage]bool, error) {
 			return nil, err
 		}
 		for _, id := range group {
-			err := c.disk(id).Scan(ctx, func(e disks.Entry) error {
+			d := c.disk(id)
+			if d == nil { // it was failed a moment ago
+				continue
+			}
+			err := d.Scan(ctx, func(e disks.Entry) error {
 				at := place{id, e.Address}
 				switch want, ok := expected[at]; {
 				case ok && want == (damage{e.Stripe, int(e.Index)}):
@@ -580,7 +584,11 @@ func (r *repair) place(ctx context.Context, p patient, b *buffer) error {
 func (r *repair) append(ctx context.Context, p patient, i int, s disks.Shard) (place, error) {
 	targets, within := r.c.targets(p.stripe, i, r.o.AllowMisplaced)
 	for n, id := range targets {
-		at, err := r.c.disk(id).Append(ctx, []disks.Shard{s}, disks.AppendOptions{UseReserve: true})
+		d := r.c.disk(id)
+		if d == nil { // it was failed a moment ago
+			continue
+		}
+		at, err := d.Append(ctx, []disks.Shard{s}, disks.AppendOptions{UseReserve: true})
 		if err != nil {
 			r.c.suspect(id, err)
 			continue
@@ -690,7 +698,12 @@ func (r *repair) checkReturned(ctx context.Context) error {
 	if err := r.c.absorbDamage(); err != nil {
 		return err
 	}
-	return r.c.catalog.update(ctx, func(t *tx) error { return t.setUnchecked(left) })
+	return r.c.changeUnchecked(ctx, func(now []string) []string {
+		return slices.DeleteFunc(now, func(name string) bool { // those that were failed in the meantime stay
+			id, ok := r.c.diskNamed(name)
+			return !ok || slices.Contains(names, name) && !slices.Contains(left, name) && r.c.readable(id)
+		})
+	})
 }
 
 // misplaced tells whether a stripe's shards lie where the rule does not allow them.

@@ -116,6 +116,13 @@ func (c *Cluster) diskStatus(ctx context.Context, s *Status) (map[placement.Disk
 			d.Used = d.Live + d.Dead + d.Pending + d.Padding + d.Preallocated
 		}
 	}
+	c.mu.Lock()
+	for id, n := range c.errors {
+		if d := list[id]; d != nil {
+			d.Errors = n
+		}
+	}
+	c.mu.Unlock()
 	s.Survives, s.Promise = shapes.worst, shapes.promise(c)
 	if s.Stripes.Total == 0 {
 		s.Survives = shapes.standing(c)
@@ -163,12 +170,19 @@ func (c *Cluster) countStripe(st *stripe, freed bool, bad []int, list map[placem
 	have := st.have(c.readable)
 	for _, i := range bad {
 		have[i] = false
+		if d := list[st.Places[i].Disk]; d != nil {
+			d.Bad++
+		}
 	}
 	gone := 0
 	for i, ok := range have {
 		if !ok && st.stored(i) {
 			gone++
+			s.RepairIO += int64(st.size(i))
 		}
+	}
+	if gone > 0 {
+		s.RepairIO += total // k shards are read for all that are missing
 	}
 	if gone > 0 || c.journalShort(st) {
 		s.Stripes.Degraded++

@@ -278,6 +278,18 @@ func (l *Ledger) wake(d *DriveAccount, m *Meter, now time.Time) Amount {
 	return spent
 }
 
+// Now is what a drive of the ledger is doing at its latest time, and what it draws at that.
+func (l *Ledger) Now(d *DriveAccount) (State, Watts) {
+	if d.Off {
+		return Off, 0
+	}
+	state := Active
+	if !d.Used.After(l.At) { // no work is queued
+		state, _ = l.Settings.SpinDown.Next(d.Used, l.At)
+	}
+	return state, Watts(MeterOf(d.Profile).Watts[state].Typical)
+}
+
 // Starts is how often drive id was started.
 func (l *Ledger) Starts(id int32) int64 {
 	if d := l.Drives[id]; d != nil {

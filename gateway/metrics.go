@@ -229,7 +229,8 @@ func collectEnergy(l *energy.Ledger, ch chan<- prometheus.Metric, gauge func(*pr
 		if drive == "" {
 			continue
 		}
-		state, w := stateOf(l, d)
+		state, draw := l.Now(d)
+		w := float64(draw)
 		watts += w
 		gauge(driveWatts, w, site, host, drive, d.Profile, state.String(), "modelled")
 		count(driveJoules, d.Spent.Sum(), site, host, drive, d.Profile, "modelled")
@@ -250,18 +251,6 @@ func collectEnergy(l *energy.Ledger, ch chan<- prometheus.Metric, gauge func(*pr
 		count(clusterJoules, a, energy.Cause(cause).String(), "modelled")
 	}
 	return watts
-}
-
-// stateOf is what a drive is doing at the ledger's time, and what it draws at that.
-func stateOf(l *energy.Ledger, d *energy.DriveAccount) (energy.State, float64) {
-	if d.Off {
-		return energy.Off, 0
-	}
-	state := energy.Active
-	if !d.Used.After(l.At) { // no work is queued
-		state, _ = l.Settings.SpinDown.Next(d.Used, l.At)
-	}
-	return state, energy.MeterOf(d.Profile).Watts[state].Typical
 }
 
 // spent puts the energy of a request on its answer.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -15,6 +16,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/wattle-storage/wattle/cluster"
+	"github.com/wattle-storage/wattle/dashboard"
 	"github.com/wattle-storage/wattle/gateway"
 )
 
@@ -27,6 +29,9 @@ func serveCommand() *cli.Command {
 				"wattle serve --listen :9000 --cert tls.crt --key tls.key"),
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "listen", Usage: "`HOST:PORT` to listen on", Value: "127.0.0.1:9000", EnvVars: []string{"WATTLE_LISTEN"}},
+			&cli.StringFlag{Name: "dashboard", Usage: "`HOST:PORT` of the page to look at, or off", Value: dashboard.DefaultAddress, EnvVars: []string{"WATTLE_DASHBOARD"}},
+			&cli.BoolFlag{Name: "dashboard-sign-in", Usage: "want an administrator's key for the dashboard from this machine too, as is right behind a proxy"},
+			&cli.BoolFlag{Name: "dashboard-read-only", Usage: "no buttons to fail and restore disks of a simulated cluster"},
 			&cli.StringFlag{Name: "region", Usage: "`NAME` of the region that requests are signed for", Value: "us-east-1", EnvVars: []string{"WATTLE_REGION"}},
 			&cli.StringFlag{Name: "domain", Usage: "take requests for BUCKET.`DOMAIN` too", EnvVars: []string{"WATTLE_DOMAIN"}},
 			&cli.StringFlag{Name: "cert", Usage: "certificate `FILE` (PEM); makes it HTTPS", EnvVars: []string{"WATTLE_CERT"}},
@@ -73,12 +78,20 @@ func serveAction(c *cli.Context) error {
 		if err != nil {
 			return usageError{err}
 		}
+		kept := &dashboard.Upkeep{Rate: int64(c.Int("upkeep-rate")) * 1_000_000}
+		page, err := newPage(c, cl, o, kept, log)
+		if err != nil {
+			return err
+		}
 		ready := func() {
 			scheme := "http"
 			if o.CertFile != "" {
 				scheme = "https"
 			}
 			fmt.Fprintf(e.out, "serving %s at %s://%s, region %s\n", e.dir, scheme, o.Address, o.Region)
+			if page != nil {
+				fmt.Fprintf(e.out, "dashboard at %s\n", page.url())
+			}
 			if made {
 				fmt.Fprintf(e.out, "access key %s\nsecret key %s\n(made for this run; set WATTLE_ROOT_USER and WATTLE_ROOT_PASSWORD to choose)\n", root.Access, root.Secret)
 			}
@@ -92,15 +105,22 @@ func serveAction(c *cli.Context) error {
 				log.Error("users cannot be changed while this runs", "error", err)
 			}
 		})
-		if rate := int64(c.Int("upkeep-rate")) * 1_000_000; rate > 0 {
-			beside.Go(func() { upkeep(ctx, cl, log, rate) })
+		if kept.Rate > 0 {
+			beside.Go(func() { upkeep(ctx, cl, log, kept) })
 		}
-		return runServe(c.Context, srv, cl, log, c.Duration("grace"), c.Duration("abort-uploads-after"), ready)
+		if page != nil {
+			beside.Go(func() {
+				if err := page.run(ctx); err != nil {
+					log.Error("dashboard", "error", err)
+				}
+			})
+		}
+		return runServe(c.Context, srv, page, cl, log, c.Duration("grace"), c.Duration("abort-uploads-after"), ready)
 	})
 }
 
 // runServe serves until ctx ends, then lets the requests in flight end.
-func runServe(ctx context.Context, srv *gateway.Server, cl *cluster.Cluster, log *slog.Logger, grace, uploads time.Duration, ready func()) error {
+func runServe(ctx context.Context, srv *gateway.Server, page *page, cl *cluster.Cluster, log *slog.Logger, grace, uploads time.Duration, ready func()) error {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
@@ -113,7 +133,7 @@ func runServe(ctx context.Context, srv *gateway.Server, cl *cluster.Cluster, log
 		case err := <-done:
 			return err
 		case <-hup:
-			if err := srv.Reload(); err != nil {
+			if err := errors.Join(srv.Reload(), page.reload()); err != nil {
 				log.Error("certificate not read again", "error", err)
 			}
 		case now := <-sweep.C:
@@ -179,7 +199,8 @@ const (
 )
 
 // upkeep repairs what is degraded, compacts and scrubs, one after another, until ctx ends.
-func upkeep(ctx context.Context, cl *cluster.Cluster, log *slog.Logger, rate int64) {
+func upkeep(ctx context.Context, cl *cluster.Cluster, log *slog.Logger, kept *dashboard.Upkeep) {
+	rate := kept.Rate
 	done := func(what string, err error) {
 		if err != nil && ctx.Err() == nil {
 			log.Error(what, "error", err)
@@ -189,15 +210,20 @@ func upkeep(ctx context.Context, cl *cluster.Cluster, log *slog.Logger, rate int
 	tick := time.NewTicker(repairEvery)
 	defer tick.Stop()
 	for {
+		kept.Next(time.Now().Add(repairEvery))
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		case <-kept.Hurried():
+			tick.Reset(repairEvery)
 		}
 		s, err := cl.Status(ctx)
 		done("status", err)
 		if err == nil && s.PendingRepairs+s.Stripes.Degraded > 0 {
-			r, err := cl.RepairWith(ctx, cluster.RepairOptions{Rate: rate})
+			kept.Begin(time.Now())
+			r, err := cl.RepairWith(ctx, cluster.RepairOptions{Rate: rate, Progress: kept.Progress})
+			kept.End(time.Now(), r)
 			done("repair", err)
 			if r.Shards > 0 {
 				log.Info("repaired", "stripes", r.Stripes, "shards", r.Shards, "left", r.Left, "lost", r.Lost)
