@@ -350,8 +350,13 @@ func (b *build) check(f *Found, hosts *hostSet) {
 // poolsOf makes pools with schemes.
 func (b *build) poolsOf(f *Found, siteKind string) {
 	c := b.ceph
+	mapped := slices.ContainsFunc(sortedKeys(c.pools), func(id int) bool { return c.pools[id].described })
 	for _, id := range sortedKeys(c.pools) {
 		p := c.pools[id]
+		if mapped && !p.described {
+			b.miss.add("osdmap.pools", "pools of which only statistics are left: left out")
+			continue
+		}
 		out := Pool{ID: id, Name: p.name, MinSize: p.minSize, PGs: p.pgs, Stored: p.stored, Raw: p.raw, Objects: p.objects}
 		out.scheme, out.known = b.schemeOf(p)
 		if out.known {

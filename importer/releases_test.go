@@ -160,6 +160,9 @@ func TestReleases(t *testing.T) {
 		{"nobody in the pool's placement", func(r map[string]any) {
 			r["num_pg_by_osd"] = append(r["num_pg_by_osd"].([]any), map[string]any{"osd": 2147483647, "num_acting_pg": 0})
 		}, 12, 0, 3, 48, "", "", ""},
+		{"statistics of a pool that is gone", func(r map[string]any) {
+			r["pool_stats"] = append(r["pool_stats"].([]any), map[string]any{"poolid": 99, "stat_sum": map[string]any{"num_bytes": 5e15, "num_objects": 1}})
+		}, 12, 0, 3, 48, "", "", "only statistics are left"},
 		{"a cache tier", func(r map[string]any) {
 			pool := section(r, "osdmap")["pools"].([]any)[1].(map[string]any)
 			pool["tier_of"], pool["cache_mode"] = 1, "writeback"
