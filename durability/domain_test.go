@@ -68,7 +68,7 @@ func TestRacks(t *testing.T) {
 		}
 		sys := System{Code: Code{K: c.n - c.m, M: c.m}, Sites: 1, Hosts: 24, Disks: 240, CapacityTB: 1, Fill: 0.5, AFR: Point(fail * YearHours),
 			NoDisasters: true, NoLatent: true, Bursts: []Burst{b}, Racks: c.racks, Repair: Repair{FixedH: 1 / repair}}
-		e, err := Simulate(sys, Simulation{Seed: 5, Cycles: 2000, Exponential: true})
+		e, err := Simulate(sys, Simulation{Seed: 5, Cycles: 1000, Exponential: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -229,7 +229,7 @@ func TestProductSystem(t *testing.T) {
 }
 
 // TestRatio: two systems under the same dice. The interval of the ratio holds the exact one in at
-// least 90 of 100 seeds, is narrower than that of two figures, and one of a system to itself is 1.
+// least nine of ten seeds, is narrower than that of two figures, and one of a system to itself is 1.
 func TestRatio(t *testing.T) {
 	slow := simulated
 	slow.Code, slow.NoDisasters, slow.SiteRate = Code{K: 6, M: 3}, true, Band{}
@@ -241,9 +241,9 @@ func TestRatio(t *testing.T) {
 		t.Errorf("to itself: %+v, %v", same, err)
 	}
 	for name, to := range map[string]System{"repair in 18 h": fast, "rs:9+3": wide} {
-		inside, narrow, correlation, seeds := 0, 0.0, 0.0, 100
+		inside, narrow, correlation, seeds := 0, 0.0, 0.0, 60
 		if name != "rs:9+3" {
-			seeds = 20 // enough to see how much narrower it is
+			seeds = 10 // enough to see how much narrower it is
 		}
 		for seed := range uint64(seeds) {
 			r, err := Ratio(slow, to, Simulation{Seed: seed, Cycles: 100, Exponential: true})

@@ -121,6 +121,9 @@ func (b *build) cephReport(in *input) error {
 			return w.each(key, b.poolStats)
 		case "osd_stats":
 			return w.each(key, b.osdStats)
+		case "pgmap": // before Mimic the statistics lie in it
+			seen["pool_stats"] = true
+			return b.pgmap(w, key)
 		case "num_pg_by_osd":
 			return w.each(key, func(n node) {
 				if id, ok := osdID(n, "osd"); ok {
@@ -140,6 +143,23 @@ func (b *build) cephReport(in *input) error {
 		}
 	}
 	return b.trailing(w, err)
+}
+
+func (b *build) pgmap(w *walk, path string) error {
+	return w.object(path, func(key string) error {
+		at := path + "." + key
+		switch key {
+		case "pool_stats":
+			return w.each(at, b.poolStats)
+		case "osd_stats":
+			return w.each(at, b.osdStats)
+		case "osd_stats_sum":
+			n, err := w.value(at)
+			b.osdSum(n)
+			return err
+		}
+		return w.skip()
+	})
 }
 
 // trailing notes text after the value, as a shell that joins stderr leaves it.

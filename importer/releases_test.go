@@ -160,6 +160,12 @@ func TestReleases(t *testing.T) {
 		{"nobody in the pool's placement", func(r map[string]any) {
 			r["num_pg_by_osd"] = append(r["num_pg_by_osd"].([]any), map[string]any{"osd": 2147483647, "num_acting_pg": 0})
 		}, 12, 0, 3, 48, "", "", ""},
+		{"statistics in the map of groups, as before Mimic", func(r map[string]any) {
+			r["pgmap"] = map[string]any{"version": 1, "pg_stats": []any{}, "pool_stats": r["pool_stats"], "osd_stats": r["osd_stats"], "osd_stats_sum": r["osd_sum"]}
+			delete(r, "pool_stats")
+			delete(r, "osd_stats")
+			delete(r, "osd_sum")
+		}, 12, 0, 3, 48, "", "", ""},
 		{"statistics of a pool that is gone", func(r map[string]any) {
 			r["pool_stats"] = append(r["pool_stats"].([]any), map[string]any{"poolid": 99, "stat_sum": map[string]any{"num_bytes": 5e15, "num_objects": 1}})
 		}, 12, 0, 3, 48, "", "", "only statistics are left"},
@@ -176,6 +182,9 @@ func TestReleases(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
 			continue
+		}
+		if f.Sizes.Stored == 0 || f.Sizes.Used == 0 {
+			t.Errorf("%s: stored %d, used %d", c.name, f.Sizes.Stored, f.Sizes.Used)
 		}
 		data, journals, model, raw := 0, 0, "", int64(0)
 		for _, b := range f.Fleet {
