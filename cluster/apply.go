@@ -24,6 +24,7 @@ type tx struct {
 
 	bucketID map[string]bucketRow
 	held     map[string]int64 // bytes by bucket that objects gained, for the ledger
+	gained   map[string]Usage // what buckets gained, parts of uploads too
 
 	// find, when set, gives a stripe that is not in the catalog yet (recovery).
 	find func(id uint64) *stripe
@@ -149,10 +150,10 @@ func (t *tx) removeBucket(r record) error {
 	if n > 0 {
 		return refuse(r.Bucket, ErrBucketNotEmpty)
 	}
-	delete(t.bucketID, r.Bucket)
 	if err := t.dropUploads(b.id); err != nil {
 		return err
 	}
+	delete(t.bucketID, r.Bucket)
 	return errors.Join(t.exec(`DELETE FROM settings WHERE bucket = ?`, b.id), t.exec(`DELETE FROM buckets WHERE id = ?`, b.id))
 }
 
@@ -244,6 +245,7 @@ func (t *tx) add(b bucketRow, r record, seq int64, c *current, at body) (Object,
 	}
 	etag, extra := r.Attributes.row()
 	t.hold(b.id, r.Size)
+	t.gain(b.id, r.Size, 1)
 	return o, t.exec(`INSERT INTO objects (bucket, key, seq, size, modified, content_type, meta, etag, extra, layout, shared, parts, versioned)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, b.id, r.Key, seq, r.Size, r.Time, r.ContentType, meta, etag, extra, at.layout, at.shared, at.parts, o.Versioned)
 }
@@ -273,6 +275,7 @@ func (t *tx) drop(bucket int64, key string, c *current) error {
 	if c.marker {
 		return nil
 	}
+	t.gain(bucket, -size, -1)
 	if c.shared.Valid {
 		var refs int64
 		if err := t.row(`UPDATE shared SET refs = refs - 1 WHERE id = ? RETURNING refs, layout`,

@@ -151,6 +151,8 @@ type PutOptions struct {
 	Replace bool
 	// Version is the version that Copy copies; empty means the latest.
 	Version string
+	// Room, when set, is what was reserved for it.
+	Room *Reservation
 }
 
 // GetOptions select a range: Length < 0 or 0 with Offset 0 means to the end. A negative

@@ -30,7 +30,8 @@ type request struct {
 	tail    *buffer
 	dirty   map[placement.DiskID]bool
 
-	bill *bill // of what a large object used before the batch
+	bill *bill        // of what a large object used before the batch
+	room *Reservation // nil, or what ends when the batch is counted
 
 	many []*request // in place of all else: requests that go into one batch
 	done chan result
@@ -329,8 +330,10 @@ func (c *Cluster) doubtful(p place) bool {
 // sync, and committed only after stored has told that all is on them.
 func (c *Cluster) record(batch []*request, stripes []*buffer, records []record, seq uint64, stored func() error) ([]result, error) {
 	results := make([]result, len(batch))
+	var gained map[string]Usage
 	err := c.catalog.update(context.Background(), func(t *tx) error {
 		t.seq = seq
+		defer func() { gained = t.gained }()
 		for _, b := range stripes {
 			t.addStripe(b.stripe)
 		}
@@ -367,6 +370,7 @@ func (c *Cluster) record(batch []*request, stripes []*buffer, records []record, 
 		}
 	}
 	c.book.kept(c, true)
+	c.usage.add(gained, batch)
 	c.settings.forget(records)
 	by := map[uint64]*stripe{}
 	for _, b := range stripes {

@@ -58,7 +58,7 @@ func (c *Cluster) Compact(ctx context.Context, o CompactOptions) (CompactReport,
 	}
 	start, written := time.Now(), c.Counters().BytesWritten
 	ctx = c.bill(energy.ForUpkeep).on(ctx)
-	m := &compaction{c: c, o: o, pace: &pace{rate: o.Rate}}
+	m := &compaction{c: c, o: o, pace: c.newPace(o.Rate)}
 	c.reapNow()
 	m.rep.UsedBefore = c.used()
 	err := m.run(ctx)

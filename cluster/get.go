@@ -81,10 +81,12 @@ func (c *Cluster) Get(ctx context.Context, bucket, key string, o GetOptions) (Re
 		return nil, err
 	}
 	obj.Scheme = c.config.Scheme.String()
+	c.serving.Add(1)
+	done := func() { c.serving.Add(-1); unpin() }
 	ctx, cancel := context.WithCancel(ctx)
 	parts := c.parts(layout, from, to)
 	b := c.bill(energy.ForGet, energy.Share{Bucket: bucket, Weight: 1})
-	return &reader{c: c, bill: b, ctx: b.on(ctx), cancel: cancel, unpin: unpin, object: obj,
+	return &reader{c: c, bill: b, ctx: b.on(ctx), cancel: cancel, unpin: done, object: obj,
 		parts: parts, many: len(parts) > 1, bad: map[placement.DiskID]bool{}}, nil
 }
 

@@ -76,7 +76,7 @@ func (c *Cluster) CompleteUpload(ctx context.Context, bucket, key, upload string
 	for _, p := range parts {
 		rec.Chosen = append(rec.Chosen, chosenPart{p.Number, p.Sequence})
 	}
-	return c.submit(ctx, &request{rec: rec})
+	return c.submit(ctx, &request{rec: rec, room: o.Room})
 }
 
 // AbortUpload drops an upload and its parts.
@@ -259,11 +259,11 @@ func (t *tx) multipart(r record, seq int64) (Object, error) {
 	}
 	switch r.Kind {
 	case recPart:
-		return t.putPart(r, seq)
+		return t.putPart(b, r, seq)
 	case recComplete:
 		return t.complete(b, r, seq)
 	}
-	return Object{}, t.dropUpload(r.Upload)
+	return Object{}, t.dropUpload(b.id, r.Upload)
 }
 
 func (t *tx) startUpload(b bucketRow, r record, seq int64) (Object, error) {
@@ -276,12 +276,14 @@ func (t *tx) startUpload(b bucketRow, r record, seq int64) (Object, error) {
 		t.exec(`INSERT INTO uploads (id, bucket, key, created, content_type, meta, extra) VALUES (?, ?, ?, ?, ?, ?, ?)`, seq, b.id, r.Key, r.Time, r.ContentType, meta, extra)
 }
 
-func (t *tx) putPart(r record, seq int64) (Object, error) {
+func (t *tx) putPart(b bucketRow, r record, seq int64) (Object, error) {
 	if err := t.use(r.Layout, 1); err != nil {
 		return Object{}, err
 	}
 	var old []byte
-	err := t.row(`SELECT layout FROM parts WHERE upload = ? AND number = ?`, []any{r.Upload, r.Number}, &old)
+	var size int64
+	err := t.row(`SELECT layout, size FROM parts WHERE upload = ? AND number = ?`, []any{r.Upload, r.Number}, &old, &size)
+	t.gain(b.id, r.Size-size, 0)
 	switch {
 	case err == nil:
 		if err := t.unuse(old); err != nil {
@@ -345,12 +347,13 @@ func (t *tx) complete(b bucketRow, r record, seq int64) (Object, error) {
 	if err != nil {
 		return Object{}, err
 	}
+	t.gain(b.id, -r.Size, 0)          // it is the object's from here on
 	for _, chosen := range r.Chosen { // their use of stripes is the object's now
 		if err := t.exec(`DELETE FROM parts WHERE upload = ? AND number = ?`, r.Upload, chosen.Number); err != nil {
 			return Object{}, err
 		}
 	}
-	if err := t.dropUpload(r.Upload); err != nil {
+	if err := t.dropUpload(b.id, r.Upload); err != nil {
 		return Object{}, err
 	}
 	r.ContentType, r.Meta = u.ContentType, u.Meta
@@ -360,19 +363,21 @@ func (t *tx) complete(b bucketRow, r record, seq int64) (Object, error) {
 }
 
 // dropUpload removes an upload and the parts that are left of it.
-func (t *tx) dropUpload(id int64) error {
-	rows, err := t.QueryContext(t.ctx, `SELECT layout FROM parts WHERE upload = ?`, id)
+func (t *tx) dropUpload(bucket, id int64) error {
+	rows, err := t.QueryContext(t.ctx, `SELECT layout, size FROM parts WHERE upload = ?`, id)
 	if err != nil {
 		return err
 	}
 	var layouts [][]byte
 	for rows.Next() {
 		var blob []byte
-		if err := rows.Scan(&blob); err != nil {
+		var size int64
+		if err := rows.Scan(&blob, &size); err != nil {
 			rows.Close()
 			return err
 		}
 		layouts = append(layouts, blob)
+		t.gain(bucket, -size, 0)
 	}
 	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 		return err
@@ -404,7 +409,7 @@ func (t *tx) dropUploads(bucket int64) error {
 		return err
 	}
 	for _, id := range ids {
-		if err := t.dropUpload(id); err != nil {
+		if err := t.dropUpload(bucket, id); err != nil {
 			return err
 		}
 	}

@@ -70,6 +70,8 @@ type Cluster struct {
 	submitting    atomic.Int64 // callers of submit
 	seen          sync.Map     // names of buckets that were there a moment ago
 	settings      settingsCache
+	usage         usage
+	serving       atomic.Int64 // reads and writes of objects that are under way
 	book          book
 	clock         func() time.Time
 	requests      chan *request

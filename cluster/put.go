@@ -144,7 +144,7 @@ func (c *Cluster) Copy(ctx context.Context, fromBucket, fromKey, bucket, key str
 		o.Attributes = src.Attributes
 		o.Retention, o.LegalHold = Retention{}, false
 	}
-	return c.submit(ctx, &request{rec: record{Kind: recCopy, Bucket: bucket, Key: key, Time: c.now(),
+	return c.submit(ctx, &request{room: o.Room, rec: record{Kind: recCopy, Bucket: bucket, Key: key, Time: c.now(),
 		From: fromBucket, FromKey: fromKey, FromSequence: src.Sequence, Replace: o.Replace || o.ContentType != "" || o.Meta != nil,
 		ContentType: o.ContentType, Meta: o.Meta, Attributes: o.Attributes, IfAbsent: o.IfAbsent, IfSequence: o.IfSequence, IfMatch: o.IfMatch}})
 }
@@ -169,13 +169,17 @@ func (c *Cluster) Put(ctx context.Context, bucket, key string, r io.Reader, o Pu
 
 // stream stores what r gives as the bytes of rec.
 func (c *Cluster) stream(ctx context.Context, rec record, r io.Reader, o PutOptions) (Object, error) {
-	req := &request{rec: rec, bill: c.bill(energy.ForPut, energy.Share{Bucket: rec.Bucket, Weight: 1})}
+	req := &request{rec: rec, room: o.Room, bill: c.bill(energy.ForPut, energy.Share{Bucket: rec.Bucket, Weight: 1})}
 	s := &stream{c: c, req: req, r: r, hint: o.Size, bill: req.bill}
 	if key, ok := c.sealingKey(); ok { // one salt an object: its units differ by their places
 		s.key, s.salt = key.ID(), seal.NewSalt()
 		s.box = key.Box(seal.ForExtent, c.config.ID, s.salt)
 	}
 	defer s.close()
+	if rec.Kind != recCheckpoint {
+		c.serving.Add(1)
+		defer c.serving.Add(-1)
+	}
 	err := s.fill(ctx)
 	if err == nil && o.Finish != nil {
 		err = o.Finish(req.rec.Size, &req.rec.Attributes)

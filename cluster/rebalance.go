@@ -64,7 +64,7 @@ func (c *Cluster) Rebalance(ctx context.Context, o RebalanceOptions) (RebalanceR
 	}
 	start := time.Now()
 	bill := c.bill(energy.ForRebalance)
-	r := &rebalance{c: c, o: o, pace: &pace{rate: o.Rate}, out: c.draining(),
+	r := &rebalance{c: c, o: o, pace: c.newPace(o.Rate), out: c.draining(),
 		rep: RebalanceReport{Between: map[string]int64{}, why: map[string]int64{}}}
 	err := r.run(bill.on(ctx))
 	r.rep.Elapsed = time.Since(start)

@@ -84,7 +84,7 @@ func (c *Cluster) RepairWith(ctx context.Context, o RepairOptions) (RepairReport
 	}
 	start := time.Now()
 	ctx = c.bill(energy.ForRepair).on(ctx)
-	r := &repair{c: c, o: o, pace: &pace{rate: o.Rate}, lost: map[uint64]bool{}}
+	r := &repair{c: c, o: o, pace: c.newPace(o.Rate), lost: map[uint64]bool{}}
 	err := r.run(ctx)
 	if err == nil && len(r.lost) > 0 {
 		err = r.checkpoint(ctx)
@@ -374,6 +374,9 @@ func (r *repair) stripe(ctx context.Context, s sickness) error {
 	st, freed, err := r.c.catalog.standing(ctx, s.id)
 	if err != nil || st == nil || st.Refs == 0 && !r.c.needed(st) {
 		return err
+	}
+	if s.survives <= 0 { // the next loss would be one of data
+		ctx = urgent(ctx)
 	}
 	p := patient{stripe: st, freed: freed, gone: s.gone}
 	for _, i := range s.bad {

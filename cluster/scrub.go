@@ -107,7 +107,7 @@ func readScrub(dir string) (scrubState, error) {
 type scrubber struct {
 	c     *Cluster
 	o     ScrubOptions
-	pace  pace
+	pace  *pace
 	total int64
 	keep  bool // how far it came, in scrubFile
 
@@ -121,7 +121,7 @@ type scrubber struct {
 }
 
 func newScrubber(c *Cluster, o ScrubOptions, st scrubState) *scrubber {
-	return &scrubber{c: c, o: o, pace: pace{rate: o.Rate}, st: st, saved: time.Now(),
+	return &scrubber{c: c, o: o, pace: c.newPace(o.Rate), st: st, saved: time.Now(),
 		orphans: map[placement.DiskID][]disks.Address{}, left: map[placement.DiskID][]disks.Address{}}
 }
 

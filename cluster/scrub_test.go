@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/wattle-storage/wattle/disks"
@@ -173,6 +174,44 @@ func TestPace(t *testing.T) {
 	}
 	if d := new(pace).delay(now, 1e9); d != 0 {
 		t.Errorf("without a rate: %v", d)
+	}
+}
+
+// TestYield: upkeep goes at an eighth of its pace while requests are served, unless it is urgent.
+func TestYield(t *testing.T) {
+	took := func(ctx context.Context, busy bool) (d time.Duration) {
+		synctest.Test(t, func(t *testing.T) {
+			p, start := &pace{rate: 1e6, busy: func() bool { return busy }}, time.Now()
+			for range 100 {
+				if err := p.wait(ctx, 100_000); err != nil {
+					t.Fatal(err)
+				}
+			}
+			d = time.Since(start).Round(time.Second)
+		})
+		return d
+	}
+	for _, c := range []struct {
+		ctx  context.Context
+		busy bool
+		want time.Duration
+	}{{ctx, false, 10 * time.Second}, {ctx, true, 79 * time.Second}, {urgent(ctx), true, 10 * time.Second}} {
+		if got := took(c.ctx, c.busy); got != c.want {
+			t.Errorf("busy %v: 10 MB at 1 MB/s took %v, want %v", c.busy, got, c.want)
+		}
+	}
+	c, _ := newMemCluster(t, InitOptions{}, 0)
+	put(t, c, "k", randomBytes(100, 1))
+	if n := c.serving.Load(); n != 0 {
+		t.Errorf("%d requests after a put", n)
+	}
+	r, err := c.Get(ctx, "bucket", "k", GetOptions{})
+	if err != nil || c.serving.Load() != 1 {
+		t.Errorf("%d requests during a get, %v", c.serving.Load(), err)
+	}
+	r.Close()
+	if r.Close(); c.serving.Load() != 0 {
+		t.Errorf("%d requests after it", c.serving.Load())
 	}
 }
 

@@ -43,6 +43,7 @@ type User struct {
 	Role    string    `json:"role"`
 	Created time.Time `json:"created"`
 	Secret  string    `json:"secret_key,omitempty"` // only when it was just made
+	Limits  *Limits   `json:"limits,omitempty"`
 }
 
 // stored is a User in the cluster's settings.
@@ -50,6 +51,7 @@ type stored struct {
 	Role    string    `json:"role"`
 	Created time.Time `json:"created"`
 	Sealed  []byte    `json:"sealed"` // nonce and secret, AES-256-GCM with the access key as associated data
+	Limits  *Limits   `json:"limits,omitempty"`
 }
 
 // settingUser is what the names of users' settings begin with.
@@ -126,8 +128,28 @@ func (u *Users) Add(ctx context.Context, access, secret, role string) (User, err
 	}
 	nonce := make([]byte, u.seal.NonceSize())
 	u.rand(nonce)
-	v := stored{role, time.Now().UTC().Truncate(time.Second), u.seal.Seal(nonce, nonce, []byte(secret), []byte(access))}
-	return User{access, role, v.Created, secret}, u.s.Set(ctx, "", settingUser+access, asJSON(v))
+	v := stored{Role: role, Created: time.Now().UTC().Truncate(time.Second), Sealed: u.seal.Seal(nonce, nonce, []byte(secret), []byte(access))}
+	return User{Access: access, Role: role, Created: v.Created, Secret: secret}, u.s.Set(ctx, "", settingUser+access, asJSON(v))
+}
+
+// Limit sets the limits of a user; none takes them away.
+func (u *Users) Limit(ctx context.Context, access string, l Limits) error {
+	if err := l.check(); err != nil {
+		return err
+	}
+	v, err := u.get(ctx, access)
+	if err != nil {
+		return err
+	}
+	if v.Limits = &l; l == (Limits{}) {
+		v.Limits = nil
+	}
+	return u.s.Set(ctx, "", settingUser+access, asJSON(v))
+}
+
+// LimitBucket sets the limits of a bucket; none takes them away.
+func (u *Users) LimitBucket(ctx context.Context, bucket string, l Limits) error {
+	return SetLimits(ctx, u.s, bucket, l)
 }
 
 // Remove takes a user away. What it owns stays, and is the administrators'.
@@ -151,7 +173,7 @@ func (u *Users) List(ctx context.Context) ([]User, error) {
 			if err != nil {
 				return nil, err
 			}
-			list = append(list, User{Access: access, Role: v.Role, Created: v.Created})
+			list = append(list, User{Access: access, Role: v.Role, Created: v.Created, Limits: v.Limits})
 		}
 	}
 	return list, nil

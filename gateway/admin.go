@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"os"
 	"time"
+
+	"github.com/wattle-storage/wattle/cluster"
 )
 
 // While a server runs it is the cluster's only writer. Commands that must write go through a
@@ -44,6 +46,8 @@ func adminHandler(u *Users) http.Handler {
 			switch {
 			case errors.Is(err, ErrUserNotFound):
 				status = http.StatusNotFound
+			case errors.Is(err, cluster.ErrBucketNotFound):
+				status = http.StatusGone
 			case errors.Is(err, ErrUserExists):
 				status = http.StatusConflict
 			}
@@ -68,6 +72,18 @@ func adminHandler(u *Users) http.Handler {
 	mux.HandleFunc("DELETE /users/{access}", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, struct{}{}, u.Remove(r.Context(), r.PathValue("access")))
 	})
+	limit := func(set func(context.Context, string, Limits) error) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			var l Limits
+			err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4096)).Decode(&l)
+			if err == nil {
+				err = set(r.Context(), r.PathValue("name"), l)
+			}
+			answer(w, struct{}{}, err)
+		}
+	}
+	mux.HandleFunc("PUT /users/{name}/limits", limit(u.Limit))
+	mux.HandleFunc("PUT /buckets/{name}/limits", limit(u.LimitBucket))
 	return mux
 }
 
@@ -105,6 +121,8 @@ func (a Admin) do(ctx context.Context, method, path string, in, out any) error {
 	switch res.StatusCode {
 	case http.StatusNotFound:
 		return fmt.Errorf("%w%w", message, silent{ErrUserNotFound})
+	case http.StatusGone:
+		return fmt.Errorf("%w%w", message, silent{cluster.ErrBucketNotFound})
 	case http.StatusConflict:
 		return fmt.Errorf("%w%w", message, silent{ErrUserExists})
 	}
@@ -121,6 +139,16 @@ func (s silent) Unwrap() error { return s.error }
 func (a Admin) Add(ctx context.Context, access, secret, role string) (u User, err error) {
 	err = a.do(ctx, http.MethodPost, "/users", User{Access: access, Secret: secret, Role: role}, &u)
 	return u, err
+}
+
+// Limit sets the limits of a user.
+func (a Admin) Limit(ctx context.Context, access string, l Limits) error {
+	return a.do(ctx, http.MethodPut, "/users/"+url.PathEscape(access)+"/limits", l, &struct{}{})
+}
+
+// LimitBucket sets the limits of a bucket.
+func (a Admin) LimitBucket(ctx context.Context, bucket string, l Limits) error {
+	return a.do(ctx, http.MethodPut, "/buckets/"+url.PathEscape(bucket)+"/limits", l, &struct{}{})
 }
 
 // Remove takes a user away.

@@ -31,10 +31,20 @@ const (
 
 // ownerOf is the access key of a bucket's owner.
 func (f *front) ownerOf(set map[string]string) string {
-	if acl, err := auth.ParseACL([]byte(set[settingACL])); err == nil && acl.Owner != "" {
-		return acl.Owner
+	if owner := OwnerOf(set); owner != "" {
+		return owner
 	}
 	return f.root
+}
+
+// OwnerOf returns the access key of the owner in a bucket's settings, "" for one that the
+// command made.
+func OwnerOf(set map[string]string) string {
+	acl, err := auth.ParseACL([]byte(set[settingACL]))
+	if err != nil {
+		return ""
+	}
+	return acl.Owner
 }
 
 // ListBuckets lists the buckets of an account, or all for an administrator.

@@ -95,6 +95,7 @@ func checksumType(c cluster.Checksum) types.ChecksumType {
 // the slow ones beside the reading, in a goroutine of their own.
 type payload struct {
 	r     io.Reader
+	hold  *hold // what the request was admitted with
 	conn  net.Conn
 	stall time.Duration
 	renew time.Time
@@ -132,7 +133,7 @@ var lanes = sync.OnceValue(md5simd.NewServer)
 // newPayload prepares to read a body of about size bytes, 0 or less when that is not known.
 // withMD5 asks for the MD5.
 func (f *front) newPayload(ctx context.Context, r io.Reader, size int64, given sums, algorithm types.ChecksumAlgorithm, withMD5 bool) (*payload, error) {
-	p := &payload{r: r, stall: f.stall, count: &f.large}
+	p := &payload{r: r, stall: f.stall, count: &f.large, hold: holdOf(ctx)}
 	if req := request(ctx); req != nil {
 		p.conn = req.Conn()
 	}
@@ -182,6 +183,9 @@ func (p *payload) Read(b []byte) (int, error) {
 	n, err := p.r.Read(b)
 	p.size += int64(n)
 	p.hash(b[:n])
+	if e := p.hold.pass(n); e != nil {
+		return n, e
+	}
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		err = s3err.GetAPIError(s3err.ErrIncompleteBody)
 	}

@@ -30,6 +30,7 @@ type front struct {
 	root    string
 	large   atomic.Int64 // bodies of which an MD5 is being taken that are worth a lane
 	users   *Users
+	quotas  *quotas
 }
 
 func (f *front) String() string { return "wattle" }

@@ -120,6 +120,10 @@ func New(s Store, o Options) (*Server, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	f := &front{store: s, ctx: ctx, cancel: cancel, log: o.Log, opaque: o.OpaqueETags, stall: o.Stall, root: o.Root.Access, users: o.Users}
+	var err error
+	if f.quotas, err = newQuotas(ctx, s); err != nil {
+		return nil, err
+	}
 	srv := &Server{o: o, front: f, listening: make(chan struct{}), forms: make(chan struct{}, formBuffers)}
 	f.metrics = newMetrics(srv, s)
 	srv.metrics = f.metrics
@@ -133,8 +137,7 @@ func New(s Store, o Options) (*Server, error) {
 	if o.Domain != "" {
 		options = append(options, s3api.WithHostStyle(o.Domain))
 	}
-	var err error
-	srv.api, err = s3api.New(f, middlewares.RootUserConfig{Access: o.Root.Access, Secret: o.Root.Secret}, o.Region, accounts{f}, nil, nil, nil, nil, options...)
+	srv.api, err = s3api.New(limited{f}, middlewares.RootUserConfig{Access: o.Root.Access, Secret: o.Root.Secret}, o.Region, accounts{f}, nil, nil, nil, nil, options...)
 	if err != nil {
 		return nil, err
 	}

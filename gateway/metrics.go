@@ -48,6 +48,7 @@ func newMetrics(s *Server, store Store) *metrics {
 	}
 	m.inFlight = prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "wattle_s3_requests_in_flight", Help: "Requests that are being served."}, func() float64 { return float64(s.inFlight.Load()) })
 	m.registry.MustRegister(m.requests, m.bytes, m.joules, m.inFlight, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(s.front.quotas.refused, usageReport{s.front})
 	if r, ok := store.(Reporter); ok {
 		m.registry.MustRegister(&report{r: r, ctx: s.front.ctx})
 	}

@@ -122,7 +122,7 @@ func (f *front) putOptions(ctx context.Context, in s3response.PutObjectInput, ab
 	if err != nil {
 		return o, err
 	}
-	o = cluster.PutOptions{ContentType: str(in.ContentType), Meta: cloned(in.Metadata), Size: hint(in.ContentLength), Attributes: cluster.Attributes{Tags: tags,
+	o = cluster.PutOptions{Room: roomOf(ctx), ContentType: str(in.ContentType), Meta: cloned(in.Metadata), Size: hint(in.ContentLength), Attributes: cluster.Attributes{Tags: tags,
 		Headers: headers(in.CacheControl, in.ContentDisposition, in.ContentEncoding, in.ContentLanguage, in.Expires, in.WebsiteRedirectLocation, class)}}
 	if err := f.lock(about.bucket, &o.Attributes, string(in.ObjectLockMode), in.ObjectLockRetainUntilDate, in.ObjectLockLegalHoldStatus); err != nil {
 		return o, err
@@ -618,7 +618,7 @@ func (f *front) copyOptions(ctx context.Context, in s3response.CopyObjectInput, 
 	if err != nil {
 		return o, err
 	}
-	o = cluster.PutOptions{Replace: true, ContentType: src.ContentType, Meta: src.Meta, Attributes: src.Attributes}
+	o = cluster.PutOptions{Room: roomOf(ctx), Replace: true, ContentType: src.ContentType, Meta: src.Meta, Attributes: src.Attributes}
 	o.Retention, o.LegalHold = cluster.Retention{}, false
 	o.Headers = cloned(src.Headers)
 	if o.Headers == nil {

@@ -117,7 +117,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 			statusCommand(), failCommand(), restoreCommand(), corruptCommand(), repairCommand(), scrubCommand(), recoverCommand(),
 			compactCommand(), addCommand(), drainCommand(), replaceCommand(), rebalanceCommand(), placementCommand(),
 			fsckCommand(), doctorCommand(), backupCommand(), exportCommand(), trashCommand(), keyCommand(),
-			energyCommand(), whatifCommand(), claimsCommand(), durabilityCommand(), profilesCommand(), serveCommand(), userCommand(), benchCommand(), completionCommand(),
+			energyCommand(), whatifCommand(), claimsCommand(), durabilityCommand(), profilesCommand(), serveCommand(), userCommand(), bucketCommand(), benchCommand(), completionCommand(),
 			importCommand(), planCommand(), reportCommand(), calibrateCommand(),
 		},
 	}

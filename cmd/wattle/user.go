@@ -24,14 +24,14 @@ const (
 
 func userCommand() *cli.Command {
 	return &cli.Command{
-		Name: "user", Category: "cluster", ArgsUsage: "add|list|rm [ACCESS-KEY]",
+		Name: "user", Category: "cluster", ArgsUsage: "add|list|limit|rm [ACCESS-KEY]",
 		Usage: "say who may use the cluster over S3 beside the root key",
-		Description: "Works with and without a running server. A secret is told once; it lies in the catalog, encrypted\nwith DIR/secret.key, which is made with the first user: keep a copy of it. A user that is taken away\nleaves its buckets to the administrators.\n\n" +
-			examples("wattle user add anna", "wattle user add backup --role userplus", "wattle user list", "wattle user rm anna"),
-		Flags: []cli.Flag{
+		Description: "Works with and without a running server. A secret is told once; it lies in the catalog, encrypted\nwith DIR/secret.key, which is made with the first user: keep a copy of it. A user that is taken away\nleaves its buckets to the administrators. limit bounds the bytes and objects of all buckets that a\nuser owns, and the requests that it makes.\n\n" +
+			examples("wattle user add anna", "wattle user add backup --role userplus", "wattle user list", "wattle user limit anna --bytes 100GB --requests 200", "wattle user rm anna"),
+		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "role", Usage: "`ROLE`: user, userplus (makes buckets too) or admin", Value: gateway.RoleMaker},
 			&cli.StringFlag{Name: "secret-file", Usage: "take the secret from `FILE`, or - for stdin, instead of making one"},
-		},
+		}, limitFlags()...),
 		Action: func(c *cli.Context) error {
 			verb, access := c.Args().Get(0), c.Args().Get(1)
 			switch {
@@ -39,11 +39,13 @@ func userCommand() *cli.Command {
 				return userList(c)
 			case verb == "add" && c.NArg() == 2:
 				return userAdd(c, access)
+			case verb == "limit" && c.NArg() == 2:
+				return userLimit(c, access)
 			case verb == "rm" && c.NArg() == 2:
 				e := envOf(c)
 				return e.withUsers(c.Context, func(s userStore) error { return s.Remove(c.Context, access) })
 			}
-			return usage("user takes add ACCESS-KEY, list, or rm ACCESS-KEY")
+			return usage("user takes add ACCESS-KEY, list, limit ACCESS-KEY, or rm ACCESS-KEY")
 		},
 	}
 }
@@ -53,6 +55,8 @@ type userStore interface {
 	Add(ctx context.Context, access, secret, role string) (gateway.User, error)
 	Remove(ctx context.Context, access string) error
 	List(ctx context.Context) ([]gateway.User, error)
+	Limit(ctx context.Context, access string, l gateway.Limits) error
+	LimitBucket(ctx context.Context, bucket string, l gateway.Limits) error
 }
 
 // withUsers calls f with the accounts, through the server if one runs.
@@ -113,6 +117,33 @@ func userAdd(c *cli.Context, access string) error {
 	})
 }
 
+func userLimit(c *cli.Context, access string) error {
+	e := envOf(c)
+	return e.withUsers(c.Context, func(s userStore) error {
+		list, err := s.List(c.Context)
+		if err != nil {
+			return err
+		}
+		var l gateway.Limits
+		for _, u := range list {
+			if u.Access == access && u.Limits != nil {
+				l = *u.Limits
+			}
+		}
+		if l, err = limits(c, l); err != nil {
+			return err
+		}
+		if err := s.Limit(c.Context, access, l); err != nil {
+			return err
+		}
+		if e.json {
+			return e.document(l)
+		}
+		fmt.Fprintf(e.out, "%s: limits %s\n", access, tellLimits(l))
+		return nil
+	})
+}
+
 func userList(c *cli.Context) error {
 	e := envOf(c)
 	return e.withUsers(c.Context, func(s userStore) error {
@@ -123,9 +154,13 @@ func userList(c *cli.Context) error {
 		if e.json {
 			return e.document(list)
 		}
-		t := newTable("access key", "role", "made")
+		t := newTable("access key", "role", "made", "limits")
 		for _, u := range list {
-			t.AppendRow([]any{u.Access, u.Role, u.Created.Format(time.DateTime)})
+			l := gateway.Limits{}
+			if u.Limits != nil {
+				l = *u.Limits
+			}
+			t.AppendRow([]any{u.Access, u.Role, u.Created.Format(time.DateTime), tellLimits(l)})
 		}
 		show(e.out, t)
 		return nil
