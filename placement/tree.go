@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -40,6 +41,22 @@ func (l Limits) String() string {
 		}
 	}
 	return strings.Join(append(list, "disk=1"), ",")
+}
+
+// ParseLimits reads LEVEL=N with commas between, as String writes it. Which levels there are
+// is the tree's to say.
+func ParseLimits(text string) (Limits, error) {
+	l := Limits{}
+	for part := range strings.SplitSeq(text, ",") {
+		name, number, ok := strings.Cut(strings.TrimSpace(part), "=")
+		n, err := strconv.Atoi(number)
+		_, twice := l[name]
+		if !ok || err != nil || n < 1 || !validName(name) || twice {
+			return nil, fmt.Errorf("limits %q: want LEVEL=N with commas between, each level once, such as site=5,host=1", text)
+		}
+		l[name] = n
+	}
+	return l, nil
 }
 
 // Limits is the rule as limits of a map's levels.

@@ -293,6 +293,35 @@ func FuzzParseTree(f *testing.F) {
 	})
 }
 
+func TestParseLimits(t *testing.T) {
+	if l, err := ParseLimits("site=5, host=1"); err != nil || l["site"] != 5 || l["host"] != 1 {
+		t.Errorf("%v, %v", l, err)
+	}
+	for _, text := range []string{"", "site", "site=", "=1", "site=0", "site=-1", "site=1,site=2", "site=1,", "si te=1", "site=99999999999999999999"} {
+		if l, err := ParseLimits(text); err == nil {
+			t.Errorf("%q: %v, %v", text, l, err)
+		}
+	}
+}
+
+func FuzzParseLimits(f *testing.F) {
+	f.Add("site=5,host=1")
+	f.Add("rack=2, disk=1")
+	f.Fuzz(func(t *testing.T, text string) {
+		l, err := ParseLimits(text)
+		if err != nil {
+			return
+		}
+		if l["disk"] != 0 { // said of every disk
+			delete(l, "disk")
+		}
+		again, err := ParseLimits(l.String())
+		if delete(again, "disk"); err != nil || !reflect.DeepEqual(again, l) {
+			t.Errorf("%q reads %v, and %q reads %v, %v", text, l, l, again, err)
+		}
+	})
+}
+
 func ExampleTree_Change() {
 	tree, _ := Uniform(3, 2, 4, 3, nil, 18e12).Tree()
 	limits := Limits{"site": 5, "host": 1}

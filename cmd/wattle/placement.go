@@ -7,7 +7,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -114,8 +113,8 @@ func readTableJob(c *cli.Context) (j tableJob, err error) {
 		}
 	}
 	if text := c.String("limit"); text != "" {
-		if j.limits, err = parseLimits(text); err != nil {
-			return j, err
+		if j.limits, err = placement.ParseLimits(text); err != nil {
+			return j, usage("--limit: %v", err)
 		}
 	} else if j.limits, err = j.tree.Tightest(j.scheme.N()); err != nil {
 		return j, err
@@ -135,19 +134,6 @@ func readTree(file string) (*placement.Tree, error) {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return t, nil
-}
-
-func parseLimits(text string) (placement.Limits, error) {
-	l := placement.Limits{}
-	for part := range strings.SplitSeq(text, ",") {
-		name, number, ok := strings.Cut(strings.TrimSpace(part), "=")
-		n, err := strconv.Atoi(number)
-		if !ok || err != nil || n < 1 || name == "" {
-			return nil, usage("--limit %q: want LEVEL=N with commas between, such as site=5,host=1", text)
-		}
-		l[name] = n
-	}
-	return l, nil
 }
 
 func readMapping(file string) (*placement.Table, error) {
