@@ -49,6 +49,7 @@ type Header struct {
 	Sequence    uint64  // the batch that was open when it was written
 	Committed   uint64  // the newest batch that was known to be committed then
 	Copied      bool    // made from other shards, or moved, after its batch was committed
+	Paged       bool    // padded to the end of a page; Append decides
 	Transform   uint8   // how Data was changed before it was stored; 0: not at all
 	KeyID       uint32  // of the key of the transform
 	Columns     []uint32

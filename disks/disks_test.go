@@ -15,13 +15,24 @@ func identity(capacity int64) disks.Identity {
 	return disks.Identity{Cluster: "c0ffee", Disk: "d15c", Number: 3, Site: "s", Rack: "r", Host: "h", Name: "d", Capacity: capacity}
 }
 
-func TestDirectory(t *testing.T) {
+func TestDirectory(t *testing.T) { diskstest.TestDisk(t, directory(disks.Options{})) }
+
+// Where the file system of the tests cannot do it, this is TestDirectory again.
+func TestDirectoryPastThePageCache(t *testing.T) {
+	diskstest.TestDisk(t, directory(disks.Options{Direct: 1}))
+}
+
+func directory(o disks.Options) diskstest.Kind {
 	dirs := map[disks.Disk]string{}
-	diskstest.TestDisk(t, diskstest.Kind{
+	return diskstest.Kind{
 		New: func(t *testing.T, capacity int64) disks.Disk {
 			dir := filepath.Join(t.TempDir(), "disk")
 			d, err := disks.CreateDir(dir, identity(capacity))
 			if err != nil {
+				t.Fatal(err)
+			}
+			d.Close()
+			if d, err = disks.OpenDir(dir, o); err != nil {
 				t.Fatal(err)
 			}
 			dirs[d] = dir
@@ -30,7 +41,7 @@ func TestDirectory(t *testing.T) {
 		},
 		Reopen: func(t *testing.T, d disks.Disk) disks.Disk {
 			d.Close()
-			again, err := disks.OpenDir(dirs[d], disks.Options{})
+			again, err := disks.OpenDir(dirs[d], o)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -38,7 +49,7 @@ func TestDirectory(t *testing.T) {
 			t.Cleanup(func() { again.Close() })
 			return again
 		},
-	})
+	}
 }
 
 func memory(wrap func(disks.Disk) disks.Disk) diskstest.Kind {

@@ -31,8 +31,11 @@ var (
 
 const journalBlock = 0xffffffff
 
-// flagCopied is Header.Copied.
-const flagCopied = 1
+// Flags of a shard: Header.Copied and Header.Paged.
+const (
+	flagCopied = 1
+	flagPaged  = 2
+)
 
 var le = binary.LittleEndian
 
@@ -52,6 +55,18 @@ func shardSize(k int, data, journal uint32) int64 {
 	}
 	return (n + alignment - 1) / alignment * alignment
 }
+
+// length is the length of a shard at an offset, with its padding.
+func (h Header) length(offset, data, journal uint32) int64 {
+	n := shardSize(int(h.K), data, journal)
+	if h.Paged {
+		n = pages(int64(offset)+n) - int64(offset)
+	}
+	return n
+}
+
+// pages rounds up to whole pages.
+func pages(n int64) int64 { return (n + pageSize - 1) / pageSize * pageSize }
 
 // seed is the seed of a block's checksum.
 func seed(generation, stripe uint64, index uint8, block uint32) uint64 {
@@ -81,7 +96,10 @@ func appendHeader(p []byte, generation uint64, offset uint32, h Header, size, jo
 	p = le.AppendUint32(p, shardMagic)
 	flags := byte(0)
 	if h.Copied {
-		flags = flagCopied
+		flags |= flagCopied
+	}
+	if h.Paged {
+		flags |= flagPaged
 	}
 	p = append(p, formatVersion, flags, h.Index, h.K)
 	p = append(p, h.Scheme[:]...)
@@ -121,7 +139,7 @@ func parseHeader(p []byte, generation uint64, offset uint32) (Header, uint32, ui
 	if p[4] > formatVersion {
 		return h, 0, 0, fmt.Errorf("shard of version %d: %w", p[4], ErrVersion)
 	}
-	h = Header{Copied: p[5]&flagCopied != 0, Index: p[6], K: p[7], Scheme: [4]byte(p[8:]), Transform: p[12], KeyID: le.Uint32(p[16:]), Incarnation: le.Uint32(p[20:]),
+	h = Header{Copied: p[5]&flagCopied != 0, Paged: p[5]&flagPaged != 0, Index: p[6], K: p[7], Scheme: [4]byte(p[8:]), Transform: p[12], KeyID: le.Uint32(p[16:]), Incarnation: le.Uint32(p[20:]),
 		Stripe: le.Uint64(p[24:]), Sequence: le.Uint64(p[32:]), Committed: le.Uint64(p[40:])}
 	size, journal := le.Uint32(p[48:]), le.Uint32(p[52:])
 	if size > maxShard || journal > maxJournal {
@@ -206,7 +224,7 @@ func parseFooter(p []byte, generation uint64, segment, n uint32) ([]Entry, bool)
 		if err != nil {
 			return nil, false
 		}
-		entries = append(entries, Entry{Address{segment, offset, uint32(shardSize(int(h.K), size, journal))}, h, size, journal})
+		entries = append(entries, Entry{Address{segment, offset, uint32(h.length(offset, size, journal))}, h, size, journal})
 		body = body[4+HeaderSize(int(h.K)):]
 	}
 	return entries, len(body) == 0 && len(entries) == int(n)

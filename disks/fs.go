@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"unsafe"
 )
 
 // A fileSystem is what segments need of the world: one directory of files.
@@ -208,6 +209,26 @@ func (m *MemFS) open(name string, mode openMode) (file, error) {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 	}
 	return f, nil
+}
+
+// openDirect opens a file that takes whole pages only.
+func (m *MemFS) openDirect(name string) (file, error) {
+	f, err := m.open(name, forWriting)
+	if err != nil {
+		return nil, err
+	}
+	return pagedFile{f}, nil
+}
+
+type pagedFile struct{ file }
+
+func (f pagedFile) writev(p [][]byte, off int64) error {
+	for _, b := range p {
+		if off%pageSize != 0 || len(b)%pageSize != 0 || uintptr(unsafe.Pointer(unsafe.SliceData(b)))%pageSize != 0 {
+			panic("a direct write of part of a page")
+		}
+	}
+	return f.file.writev(p, off)
 }
 
 func (m *MemFS) remove(name string) error {

@@ -1,6 +1,8 @@
 package disks
 
 import (
+	"os"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -75,4 +77,30 @@ func (o osFile) punch(off, n int64) error {
 		return errPunch
 	}
 	return err
+}
+
+// openDirect opens a file for writes that go past the page cache. A file system in memory
+// is nothing but a page cache.
+func (o osFS) openDirect(name string) (file, error) {
+	f, err := os.OpenFile(o.path(name), os.O_WRONLY|unix.O_DIRECT, 0)
+	if err != nil {
+		return nil, err
+	}
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(int(f.Fd()), &fs); err != nil || fs.Type == unix.TMPFS_MAGIC || fs.Type == unix.RAMFS_MAGIC {
+		f.Close()
+		return nil, errIndirect
+	}
+	return directFile{osFile{f}}, nil
+}
+
+// A directFile refuses what the kernel does not take without the page cache.
+type directFile struct{ osFile }
+
+func (d directFile) writev(p [][]byte, off int64) error {
+	err := d.vectored(p, off, unix.Pwritev)
+	if err == unix.EINVAL {
+		return errIndirect
+	}
+	return spaceError(err)
 }

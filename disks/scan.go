@@ -129,10 +129,11 @@ func (d *Segments) walk(ctx context.Context, s *segment, size int64) ([]Entry, i
 	return entries, max(end, (size+alignment-1)/alignment*alignment), nil
 }
 
-// resync returns the next offset from at on that may hold a header.
+// resync returns the next offset from at on that may hold a header. It looks first where one
+// follows that was appended directly: at the next page.
 func (d *Segments) resync(ctx context.Context, s *segment, at, size int64, window []byte) int64 {
-	for at < size {
-		p := window[:min(int64(len(window)), size-at)]
+	for n := pages(at) + alignment - at; at < size; n = int64(len(window)) {
+		p := window[:min(n, size-at)]
 		if d.readv(ctx, s, [][]byte{p}, at, len(p)) != nil {
 			return size
 		}

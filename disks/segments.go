@@ -23,6 +23,9 @@ type Options struct {
 	// FirstSegment is the size up to which the first segment grows; 0 means 1 MiB. The next are
 	// twice as large each, up to 64 times.
 	FirstSegment int64
+	// Direct is from how many bytes on an append goes past the system's page cache, where the
+	// file system can; 0 means 64 KiB.
+	Direct int64
 }
 
 const (
@@ -51,6 +54,7 @@ type Segments struct {
 	iovs     [][]byte            // guarded by mu; scratch of Append
 	heads    []byte              // guarded by mu
 	calm     int                 // guarded by mu; small appends in a row
+	indirect bool                // guarded by mu; the file system does not go without its page cache
 
 	syncing sync.Mutex
 	freeing sync.Mutex
@@ -66,6 +70,7 @@ type segment struct {
 	number     uint32
 	generation uint64
 	f          file
+	direct     file // of the active segment, once much was appended at a time; see direct.go
 	users      int
 	used       int64 // of the disk's clock
 	end        int64
@@ -438,35 +443,55 @@ func (d *Segments) appendSome(ctx context.Context, shards []Shard, places *[]Add
 	if err := d.vouch(s); err != nil {
 		return 0, err
 	}
-	limit := d.limit(s.number)
-	at := s.end
-	iov, n := d.iovs[:0], 0
-	d.heads = slices.Grow(d.heads[:0], d.headBytes(shards))
-	for _, sh := range shards {
-		size := shardSize(int(sh.K), uint32(len(sh.Data)), uint32(len(sh.Journal)))
-		if n > 0 && at+size > limit {
-			break
-		}
+	n, size := d.fitting(s, shards)
+	at, direct := s.end, size >= d.directFrom() && d.openDirect(s)
+	if direct {
+		at = pages(at)
+	}
+	start := at
+	iov := d.iovs[:0]
+	d.heads = slices.Grow(d.heads[:0], d.headBytes(shards[:n]))
+	for i, sh := range shards[:n] {
+		sh.Paged = direct && i == n-1
+		size := sh.length(uint32(at), uint32(len(sh.Data)), uint32(len(sh.Journal)))
 		iov = d.lay(iov, s, uint32(at), size, sh)
 		a := Address{s.number, uint32(at), uint32(size)}
 		s.entries = append(s.entries, Entry{a, sh.Header, uint32(len(sh.Data)), uint32(len(sh.Journal))})
 		s.entries[len(s.entries)-1].Columns = slices.Clone(sh.Columns)
 		*places = append(*places, a)
 		at += size
-		n++
 	}
 	d.iovs = iov
-	d.count(ctx, Counters{Writes: 1, WriteSeeks: d.seeks(s, s.end, at-s.end), BytesWritten: at - s.end})
-	if err := s.f.writev(iov, s.end); err != nil {
+	d.count(ctx, Counters{Writes: 1, WriteSeeks: d.seeks(s, start, at-start), BytesWritten: at - start})
+	write := s.f.writev
+	if direct {
+		write = func(p [][]byte, off int64) error { return d.writeDirect(s, p, off) }
+	}
+	if err := write(iov, start); err != nil {
 		d.breakSegment(s)
 		return 0, fmt.Errorf("segment %d: write: %w", s.number, err)
 	}
 	clear(iov)
-	d.used += at - s.end
 	written := at - s.end
+	d.used += written
 	s.end, s.dirty = at, true
 	d.writeAhead(s, written)
 	return n, nil
+}
+
+// fitting counts the shards that go into a segment, at least one, and their bytes; d.mu is
+// held.
+func (d *Segments) fitting(s *segment, shards []Shard) (n int, size int64) {
+	limit := d.limit(s.number)
+	for _, sh := range shards {
+		more := shardSize(int(sh.K), uint32(len(sh.Data)), uint32(len(sh.Journal)))
+		if n > 0 && s.end+size+more > limit {
+			break
+		}
+		size += more
+		n++
+	}
+	return n, size
 }
 
 // vouch writes the header of a segment of an earlier process again before the first append, and
@@ -490,7 +515,7 @@ func (d *Segments) headBytes(shards []Shard) int {
 	for _, s := range shards {
 		n += HeaderSize(int(s.K)) + sumSize*(len(s.Data)/blockSize+2) + alignment
 	}
-	return n
+	return n + pageSize
 }
 
 // lay adds a shard to iov, with its header and sums in d.heads, which has room.
@@ -556,6 +581,7 @@ func (d *Segments) seal(ctx context.Context, s *segment) error {
 		return fmt.Errorf("segment %d: write footer: %w", s.number, err)
 	}
 	d.used += int64(len(footer))
+	s.closeDirect()
 	s.sealed, s.dirty, s.entries, s.recount = true, true, nil, true
 	s.users--
 	d.active = nil
@@ -565,6 +591,7 @@ func (d *Segments) seal(ctx context.Context, s *segment) error {
 // breakSegment closes a segment to appends and syncs after a failure; d.mu is held.
 func (d *Segments) breakSegment(s *segment) {
 	s.broken, s.dirty = true, false
+	s.closeDirect()
 	if d.active == s {
 		d.active = nil
 		s.users--
@@ -804,7 +831,7 @@ func (d *Segments) header(ctx context.Context, s *segment, offset uint32) (Entry
 		return Entry{}, err
 	}
 	h, size, journal, err := parseHeader(append(p, rest...), s.generation, offset)
-	return Entry{Address{s.number, offset, uint32(shardSize(int(h.K), size, journal))}, h, size, journal}, err
+	return Entry{Address{s.number, offset, uint32(h.length(offset, size, journal))}, h, size, journal}, err
 }
 
 // ReadShard reads a whole shard.
@@ -898,6 +925,7 @@ func (d *Segments) Close() error {
 	d.closed = true
 	if d.active != nil {
 		d.cutAhead(d.active)
+		d.active.closeDirect()
 	}
 	var err error
 	for _, s := range d.segs {

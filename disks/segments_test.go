@@ -57,6 +57,7 @@ func TestCrash(t *testing.T) {
 		known := map[Address]*stored{}
 		id := uint64(0)
 		store := func(t *rapid.T, list []Shard) {
+			d.o.Direct = rapid.SampledFrom([]int64{0, 1}).Draw(t, "direct")
 			places, err := d.Append(ctx, list, AppendOptions{})
 			if err != nil {
 				t.Fatal(err)
@@ -637,4 +638,74 @@ func FuzzJournal(f *testing.F) {
 			t.Errorf("journal %q, %v", j, err)
 		}
 	})
+}
+
+// TestDirect: what is appended past the page cache lies in whole pages, is found again, also
+// without its index, and gives back all of its space.
+func TestDirect(t *testing.T) {
+	for _, sizes := range [][]int{{100_000}, {1, 2, 3}, {0, 70_000, 10}, {2 * directBuffer, 5}} {
+		fs := NewMemFS()
+		d, err := CreateMem(fs, testIdentity)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.o.Direct = 1
+		var all []Address
+		var shards []Shard
+		for round := range 3 {
+			if round == 1 {
+				d.o.Direct = 1 << 30 // behind it without
+			}
+			var batch []Shard
+			for i, n := range sizes {
+				s := testShard(uint64(10*round+i), n)
+				s.Paged = true // as of another disk
+				batch = append(batch, s)
+			}
+			a, err := d.Append(ctx, batch, AppendOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			all, shards = append(all, a...), append(shards, batch...)
+			if round == 0 {
+				if end := a[len(a)-1]; (end.Offset+end.Length)%pageSize != 0 || a[0].Offset%pageSize != 0 {
+					t.Errorf("%v: %v do not fill pages", sizes, a)
+				}
+			}
+			d.o.Direct = 1
+		}
+		for _, seal := range []bool{false, true} {
+			if seal {
+				d.mu.Lock()
+				d.seal(ctx, d.active)
+				d.mu.Unlock()
+			}
+			d = openedTwice(t, fs, d)
+			d.o.Direct = 1
+			for i, s := range shards {
+				if err := whole(d, s, all[i]); err != nil {
+					t.Errorf("%v, sealed %v: shard %d: %v", sizes, seal, i, err)
+				}
+			}
+			i := 0
+			if err := d.Scan(ctx, func(e Entry) error {
+				if e.Address != all[i] {
+					t.Errorf("%v, sealed %v: found %v, want %v", sizes, seal, e.Address, all[i])
+				}
+				i++
+				return nil
+			}); err != nil || i != len(all) {
+				t.Errorf("%v, sealed %v: %d of %d shards, %v", sizes, seal, i, len(all), err)
+			}
+		}
+		if _, err := d.Append(ctx, []Shard{testShard(99, 1)}, AppendOptions{}); err != nil { // the newest segment is never dropped
+			t.Fatal(err)
+		}
+		if err := d.Free(ctx, all, false); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(fs.Sizes()); n != 2 {
+			t.Errorf("%v: %d files are left: %v", sizes, n, fs.Sizes())
+		}
+	}
 }

@@ -1,0 +1,96 @@
+package disks
+
+import (
+	"errors"
+	"sync"
+	"unsafe"
+)
+
+// Much that is appended at a time goes to the device past the system's page cache: through
+// it each byte would be copied once more into memory that has to be found first, and written
+// back at the next sync all at once. Such a write takes whole pages, in memory, in the file
+// and in length. Shards are therefore gathered in a buffer of pages, and the last of an
+// append is padded to a page (Header.Paged). Where a file system cannot do without its cache,
+// or is one, everything goes through it.
+
+// directFrom is Options.Direct.
+func (d *Segments) directFrom() int64 {
+	if d.o.Direct > 0 {
+		return d.o.Direct
+	}
+	return smallAppend + 1 // what is written ahead of is not direct
+}
+
+// A directFS can open files whose writes go past the page cache.
+type directFS interface {
+	openDirect(name string) (file, error)
+}
+
+// errIndirect means that a write has to go through the page cache.
+var errIndirect = errors.New("direct writes cannot be done")
+
+// openDirect tells whether appends to a segment may go past the page cache; d.mu is held.
+func (d *Segments) openDirect(s *segment) bool {
+	if s.direct != nil || d.indirect {
+		return !d.indirect
+	}
+	if f, ok := d.fs.(directFS); ok {
+		if opened, err := f.openDirect(segmentName(s.number)); err == nil {
+			s.direct = opened
+			return true
+		}
+	}
+	d.indirect = true
+	return false
+}
+
+func (s *segment) closeDirect() {
+	if s.direct != nil {
+		s.direct.close()
+		s.direct = nil
+	}
+}
+
+// directBuffer is how much is gathered for one write.
+const directBuffer = 512 << 10
+
+var directBuffers = sync.Pool{New: func() any {
+	p := make([]byte, directBuffer+pageSize)
+	from := -uintptr(unsafe.Pointer(&p[0])) % pageSize
+	return (*[directBuffer]byte)(p[from : from+directBuffer])
+}}
+
+// writeDirect writes whole pages at a multiple of a page; d.mu is held.
+func (d *Segments) writeDirect(s *segment, p [][]byte, off int64) error {
+	buffer := directBuffers.Get().(*[directBuffer]byte)
+	defer directBuffers.Put(buffer)
+	n := 0
+	flush := func() error {
+		err := errIndirect
+		if !d.indirect {
+			err = s.direct.writev([][]byte{buffer[:n]}, off)
+		}
+		if errors.Is(err, errIndirect) { // found out only now
+			d.indirect = true
+			err = s.f.writev([][]byte{buffer[:n]}, off)
+		}
+		off += int64(n)
+		n = 0
+		return err
+	}
+	for _, b := range p {
+		for len(b) > 0 {
+			m := copy(buffer[n:], b)
+			b, n = b[m:], n+m
+			if n == len(buffer) {
+				if err := flush(); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	return flush()
+}
