@@ -21,6 +21,8 @@ type pool struct {
 
 	mu   sync.Mutex
 	free map[int][][]byte // guarded by mu; by capacity
+	lent int64            // guarded by mu; bytes of stripes that are out
+	kept int64            // guarded by mu; bytes in free; with lent at most size
 }
 
 func newPool(size int64) *pool {
@@ -48,10 +50,20 @@ func (p *pool) get(ctx context.Context, n int) ([]byte, error) {
 func (p *pool) take(n int) []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.lent += int64(n)
 	if list := p.free[n]; len(list) > 0 {
 		b := list[len(list)-1]
 		p.free[n] = list[:len(list)-1]
+		p.kept -= int64(n)
 		return b
+	}
+	for size, list := range p.free { // others make room
+		for len(list) > 0 && p.lent+p.kept > p.size {
+			list[len(list)-1] = nil
+			list = list[:len(list)-1]
+			p.kept -= int64(size)
+		}
+		p.free[size] = list
 	}
 	return make([]byte, n)
 }
@@ -68,17 +80,33 @@ func (p *pool) try(n int) []byte {
 // put gives back what get returned. Memory that a hung disk may still write or read is
 // dropped instead (drop), so that it is not lent again.
 func (p *pool) put(b []byte) {
-	const sizes, kept = 16, 8 // of a size; the rest is left to the collector
+	const least = 64 << 10 // less is left to the collector
 	p.mu.Lock()
 	n := cap(b)
-	if list, known := p.free[n]; len(list) < kept && (known || len(p.free) < sizes) {
-		p.free[n] = append(list, b[:n])
+	p.lent -= int64(n)
+	if n >= least && p.lent+p.kept+int64(n) <= p.size {
+		p.free[n] = append(p.free[n], b[:n])
+		p.kept += int64(n)
 	}
+	p.mu.Unlock()
+	p.unreserve(int64(n))
+}
+
+func (p *pool) drop(b []byte) {
+	p.mu.Lock()
+	p.lent -= int64(cap(b))
 	p.mu.Unlock()
 	p.unreserve(int64(cap(b)))
 }
 
-func (p *pool) drop(b []byte) { p.unreserve(int64(cap(b))) }
+// inSteps rounds sizes of memory up, so that what was lent for one stripe can be for others.
+func inSteps(n int) int {
+	step := 64 << 10
+	if n > 1<<20 {
+		step = 256 << 10
+	}
+	return (n + step - 1) / step * step
+}
 
 // A buffer is a stripe in memory, before or while it is written.
 type buffer struct {

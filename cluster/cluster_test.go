@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"github.com/wattle-storage/wattle/erasure"
 )
@@ -174,6 +175,51 @@ func TestEverySize(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A wrong idea of how long an object will be costs memory at most.
+func TestWrongSizes(t *testing.T) {
+	c, _ := newCluster(t, InitOptions{Scheme: scheme(t, "rs:3+2")})
+	full := 3 * int(c.shard)
+	for i, n := range []int{packLimit, packLimit + 1, 100_000, full - 1, full, full + 1, 2*full + 7, 2*full + packLimit + 9} {
+		for j, hint := range []int{0, 1, packLimit, packLimit + 1, n - 1, n, n + 1, full - 3, full, full + 50_000, 3 * full} {
+			key, p := fmt.Sprint(i, "-", j), randomBytes(n, uint64(i))
+			if _, err := c.Put(ctx, "bucket", key, bytes.NewReader(p), PutOptions{Size: int64(hint)}); err != nil {
+				t.Fatalf("%d bytes, announced %d: %v", n, hint, err)
+			}
+			wantBytes(t, c, key, p)
+		}
+	}
+	if used := c.pool.lent; used != 0 {
+		t.Errorf("%d bytes of stripe memory were not given back", used)
+	}
+}
+
+// The memory of stripes that are out and that is kept for the next stays within the limit.
+func TestPoolStaysWithinItsSize(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := newPool(1 << 20)
+		var out [][]byte
+		for range 200 {
+			if n := inSteps(rapid.IntRange(1, 300<<10).Draw(t, "size")); rapid.Bool().Draw(t, "get") {
+				if b := p.try(n); b != nil {
+					out = append(out, b)
+				}
+			} else if len(out) > 0 {
+				p.put(out[0])
+				out = out[1:]
+			}
+			kept := int64(0)
+			for _, list := range p.free {
+				for _, b := range list {
+					kept += int64(len(b))
+				}
+			}
+			if kept != p.kept || p.lent+p.kept > p.size {
+				t.Fatalf("%d kept (%d), %d lent, of %d", kept, p.kept, p.lent, p.size)
+			}
+		}
+	})
 }
 
 func TestRanges(t *testing.T) {

@@ -290,7 +290,7 @@ func (c *Cluster) need(p part) int {
 	case p.key != 0:
 		return c.config.Scheme.K * int(seal.Len(int64(p.shard)))
 	}
-	return c.config.Scheme.K * int(p.shard)
+	return inSteps(c.config.Scheme.K * int(p.shard))
 }
 
 // fetch reads a part into mem. When an address no longer holds what the catalog said, it

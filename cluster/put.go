@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/wattle-storage/wattle/energy"
+	"github.com/wattle-storage/wattle/erasure"
 	"github.com/wattle-storage/wattle/placement"
 	"github.com/wattle-storage/wattle/seal"
 )
@@ -289,13 +291,17 @@ func (s *stream) stripe(ctx context.Context, n int) (last bool, err error) {
 	if err := s.failed(); err != nil {
 		return false, err
 	}
-	mem, err := s.c.pool.get(ctx, scheme.N()*int(shard))
+	data = s.expected(n, data)
+	mem, err := s.c.pool.get(ctx, memoryFor(scheme, int64(data), shard))
 	if err != nil {
 		return false, err
 	}
 	copied := copy(mem[:data], s.head[:n])
 	rest := n - copied // a stripe of a wide code may hold less than head
 	m, err := readFull(s.r, mem[copied:data])
+	if err == nil && data < scheme.K*int(shard) {
+		err = s.ended()
+	}
 	if rest > 0 || err != nil && err != io.EOF {
 		s.c.pool.put(mem)
 		if err == nil || err == io.EOF {
@@ -317,6 +323,33 @@ func (s *stream) stripe(ctx context.Context, n int) (last bool, err error) {
 	s.spread = append(s.spread, b)
 	s.extend(e)
 	return err == io.EOF, nil
+}
+
+// expected is how many bytes the next stripe, of which n are read, should hold, at most data:
+// memory for more than what was announced would only keep others waiting.
+func (s *stream) expected(n, data int) int {
+	left := s.hint - (s.req.rec.Size - int64(n))
+	if s.hint > 0 && left >= int64(n) && left < int64(data) {
+		return int(left)
+	}
+	return data
+}
+
+// memoryFor is the memory of a stripe of size bytes.
+func memoryFor(scheme erasure.Scheme, size int64, shard uint32) int {
+	n := stripeBytes(scheme, spread(size, scheme.K, shardFor(size, scheme.K, shard)))
+	return min(inSteps(n), scheme.N()*int(shard))
+}
+
+// ended returns io.EOF when nothing is left to read. What is left else was not announced, and
+// is read with the next stripe.
+func (s *stream) ended() error {
+	var more [1]byte
+	n, err := readFull(s.r, more[:])
+	if n > 0 {
+		s.r, err = io.MultiReader(bytes.NewReader(more[:n]), s.r), nil
+	}
+	return err
 }
 
 // extend adds a stripe to the layout, to the run before it when it continues that.
