@@ -15,16 +15,15 @@ import (
 	"net"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/minio/crc64nvme"
-	md5simd "github.com/minio/md5-simd"
 	"github.com/versity/versitygw/s3api/middlewares"
 	"github.com/versity/versitygw/s3err"
 
 	"github.com/wattle-storage/wattle/cluster"
+	"github.com/wattle-storage/wattle/gateway/md5lanes"
 )
 
 // defaultAlgorithm is the checksum of bodies for which the client chose none.
@@ -104,10 +103,8 @@ type payload struct {
 	want      string // value that the client gave, in base64
 	quick     hash.Hash
 	slow      []hash.Hash
-	md5       hash.Hash // nil: none; of slow, or lane
-	lane      md5simd.Hasher
-	large     bool // counted in f.large
-	count     *atomic.Int64
+	md5       hash.Hash      // of a small body; nil: none
+	lane      *md5lanes.Hash // of a large one; nil: none
 
 	size    int64
 	chunk   []byte
@@ -123,17 +120,10 @@ const chunkSize = 128 << 10
 
 var chunkPool = sync.Pool{New: func() any { b := make([]byte, 0, chunkSize); return &b }}
 
-// lanesFrom is from how many large bodies on their MD5s are computed in the lanes of one
-// vector unit: measured on AVX-512, 0.8 CPU s/GB for 4 bodies and 0.24 for 16, against 1.6
-// for each by itself; for fewer it costs more.
-const lanesFrom = 4
-
-var lanes = sync.OnceValue(md5simd.NewServer)
-
 // newPayload prepares to read a body of about size bytes, 0 or less when that is not known.
 // withMD5 asks for the MD5.
 func (f *front) newPayload(ctx context.Context, r io.Reader, size int64, given sums, algorithm types.ChecksumAlgorithm, withMD5 bool) (*payload, error) {
-	p := &payload{r: r, stall: f.stall, count: &f.large, hold: holdOf(ctx)}
+	p := &payload{r: r, stall: f.stall, hold: holdOf(ctx)}
 	if req := request(ctx); req != nil {
 		p.conn = req.Conn()
 	}
@@ -164,9 +154,8 @@ func (f *front) newPayload(ctx context.Context, r io.Reader, size int64, given s
 }
 
 func (p *payload) startMD5(size int64) {
-	if p.large = size <= 0 || size > besideAfter; p.large && p.count.Add(1) >= lanesFrom {
-		p.lane = lanes().NewHash()
-		p.md5 = p.lane
+	if size <= 0 || size > besideAfter {
+		p.lane = md5lanes.New()
 		return
 	}
 	p.md5 = md5.New()
@@ -243,10 +232,6 @@ func (p *payload) close() {
 		p.lane.Close()
 		p.lane = nil
 	}
-	if p.large {
-		p.count.Add(-1)
-		p.large = false
-	}
 }
 
 // wait waits for the goroutine; the digests are complete then.
@@ -284,6 +269,10 @@ func (p *payload) checksum() (cluster.Checksum, error) {
 // etag is the MD5 of the body, or a tag of its checksum that no client takes for an MD5.
 func (p *payload) etag(c cluster.Checksum) string {
 	p.wait()
+	if p.lane != nil {
+		sum := p.lane.Sum()
+		return hex.EncodeToString(sum[:])
+	}
 	if p.md5 != nil {
 		return hex.EncodeToString(p.md5.Sum(nil))
 	}

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -28,7 +27,6 @@ type front struct {
 	opaque  bool
 	stall   time.Duration
 	root    string
-	large   atomic.Int64 // bodies of which an MD5 is being taken that are worth a lane
 	users   *Users
 	quotas  *quotas
 }
