@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -22,6 +23,7 @@ import (
 // S3Config says what to ask of an S3 endpoint.
 type S3Config struct {
 	URL            string // scheme, host and port
+	Against        string // of another endpoint with the same key, which takes turns with URL; may be empty
 	Region         string // default us-east-1
 	Access, Secret string
 	Sizes          []int64
@@ -35,12 +37,27 @@ type S3Config struct {
 	Progress       func(string)
 }
 
-// An S3Row is one kind of request.
+// An S3Row is one kind of request. Round i of Others is that of the other endpoint, measured
+// beside round i of Rounds.
 type S3Row struct {
 	Operation   string
 	Size        int64
 	Concurrency int
 	Rounds      []S3Sample
+	Others      []S3Sample
+}
+
+// Ratio is the median over the rounds of the endpoint's rate over the other's; 0 without one.
+func (r S3Row) Ratio() float64 {
+	var ratios []float64
+	for i, o := range r.Others {
+		ratios = append(ratios, r.Rounds[i].Rate()/o.Rate())
+	}
+	if len(ratios) == 0 {
+		return 0
+	}
+	slices.Sort(ratios)
+	return (ratios[(len(ratios)-1)/2] + ratios[len(ratios)/2]) / 2
 }
 
 // An S3Sample is a Sample of requests; its CPU is the client's.
@@ -48,6 +65,9 @@ type S3Sample struct {
 	Sample
 	ServerCPU time.Duration // 0 when the server is not a process of this machine
 }
+
+// Rate is how many requests a second were answered.
+func (s Sample) Rate() float64 { return float64(s.Operations) / s.Wall.Seconds() }
 
 // An S3Report is what RunS3 measured.
 type S3Report struct {
@@ -71,10 +91,10 @@ const (
 	emptySHA        = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 )
 
-func (c S3Config) endpoint() (*endpoint, error) {
-	u, err := url.Parse(c.URL)
+func (c S3Config) endpoint(at string) (*endpoint, error) {
+	u, err := url.Parse(at)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("URL %q: want http://HOST:PORT or https://HOST:PORT", c.URL)
+		return nil, fmt.Errorf("URL %q: want http://HOST:PORT or https://HOST:PORT", at)
 	}
 	most := 1
 	for _, n := range c.Concurrency {
@@ -126,35 +146,42 @@ func (e *endpoint) do(ctx context.Context, method, path string, body []byte, tak
 	return take(res.Body)
 }
 
-// RunS3 measures an endpoint in a bucket of its own, which it removes.
+// RunS3 measures an endpoint in a bucket of its own, which it removes; with Against two of
+// them, in turn.
 func RunS3(ctx context.Context, c S3Config) (rep S3Report, err error) {
-	e, err := c.endpoint()
-	if err != nil {
-		return rep, err
+	var runs []*s3Run
+	defer func() {
+		for _, r := range runs {
+			err = errors.Join(err, r.remove(context.WithoutCancel(ctx)))
+		}
+	}()
+	for _, at := range []string{c.URL, c.Against} {
+		if at == "" && len(runs) > 0 {
+			break
+		}
+		r, err := c.begin(ctx, at)
+		if err != nil {
+			return rep, err
+		}
+		runs = append(runs, r)
 	}
-	rep.URL, rep.PID = c.URL, c.PID
-	if rep.PID == 0 {
-		rep.PID = listener(e.base)
-	}
-	var id [6]byte
-	rand.Read(id[:])
-	bucket := "/wattle-bench-" + hex.EncodeToString(id[:])
-	if err := e.do(ctx, http.MethodPut, bucket, nil, nil); err != nil {
-		return rep, err
-	}
-	run := &s3Run{c: c, e: e, bucket: bucket, pid: rep.PID}
-	defer func() { err = errors.Join(err, run.clear(context.WithoutCancel(ctx))) }()
+	rep.URL, rep.PID = c.URL, runs[0].pid
 	for _, size := range c.Sizes {
 		for _, n := range c.Concurrency {
-			rows, err := run.size(ctx, size, n)
+			rows, err := c.size(ctx, runs, size, n)
 			if err != nil {
 				return rep, err
 			}
 			rep.Rows = append(rep.Rows, rows...)
+			for _, r := range runs {
+				if err := r.clear(ctx); err != nil {
+					return rep, err
+				}
+			}
 		}
 	}
 	if c.Keys > 0 {
-		row, err := run.list(ctx)
+		row, err := runs[0].list(ctx)
 		if err != nil {
 			return rep, err
 		}
@@ -169,8 +196,21 @@ type s3Run struct {
 	e      *endpoint
 	bucket string
 	pid    int
-	made   []string // prefixes and how many keys below each
-	counts []int64
+}
+
+// begin makes the bucket at an endpoint.
+func (c S3Config) begin(ctx context.Context, at string) (*s3Run, error) {
+	e, err := c.endpoint(at)
+	if err != nil {
+		return nil, err
+	}
+	var id [6]byte
+	rand.Read(id[:])
+	r := &s3Run{c: c, e: e, bucket: "/wattle-bench-" + hex.EncodeToString(id[:]), pid: listener(e.base)}
+	if at == c.URL && c.PID != 0 {
+		r.pid = c.PID
+	}
+	return r, e.do(ctx, http.MethodPut, r.bucket, nil, nil)
 }
 
 // body is what lies under every key of a size.
@@ -186,42 +226,72 @@ func (r *s3Run) progress(format string, a ...any) {
 	}
 }
 
-// size measures puts, gets of what they put, and perhaps both mixed.
-func (r *s3Run) size(ctx context.Context, size int64, at int) ([]S3Row, error) {
+// size measures puts, gets of what they put, and perhaps both mixed. The endpoints take turns
+// within a round, in the other order the next time.
+func (c S3Config) size(ctx context.Context, runs []*s3Run, size int64, at int) ([]S3Row, error) {
 	p := body(size)
-	prefix := fmt.Sprintf("%s/%d-%d/", r.bucket, size, at)
-	var put atomic.Int64
-	putOne := func(ctx context.Context, _ int, _ int64) error {
-		return r.e.do(ctx, http.MethodPut, prefix+fmt.Sprint(put.Add(1)-1), p, nil)
+	names := []string{"put", "get"}
+	if c.Mixed {
+		names = append(names, "mixed")
 	}
-	var known int64
-	getOne := func(ctx context.Context, worker int, i int64) error {
-		return r.e.do(ctx, http.MethodGet, prefix+fmt.Sprint((i*7919+int64(worker))%known), nil, r.check(p))
+	rows := make([]S3Row, len(names))
+	turns := make([]*turn, len(runs))
+	for i, r := range runs {
+		turns[i] = &turn{r: r, body: p, prefix: fmt.Sprintf("%s/%d-%d/", r.bucket, size, at)}
 	}
-	mixed := func(ctx context.Context, worker int, i int64) error {
-		if i%4 == 0 {
-			return putOne(ctx, worker, i)
-		}
-		return getOne(ctx, worker, i)
-	}
-	rows := []S3Row{{Operation: "put", Size: size, Concurrency: at}, {Operation: "get", Size: size, Concurrency: at}}
-	ops := []func(context.Context, int, int64) error{putOne, getOne}
-	if r.c.Mixed {
-		rows, ops = append(rows, S3Row{Operation: "mixed", Size: size, Concurrency: at}), append(ops, mixed)
-	}
-	for range r.c.Rounds {
-		for i, op := range ops {
-			r.progress("%s of %d bytes, %d at a time", rows[i].Operation, size, at)
-			s, err := r.measure(ctx, at, size, op)
-			if err != nil {
-				return nil, err
+	for round := range c.Rounds {
+		for i, name := range names {
+			rows[i].Operation, rows[i].Size, rows[i].Concurrency = name, size, at
+			samples := make([]S3Sample, len(runs))
+			for j := range runs {
+				if round%2 == 1 {
+					j = len(runs) - 1 - j
+				}
+				t := turns[j]
+				t.r.progress("%s of %d bytes, %d at a time, %s", name, size, at, t.r.e.base)
+				s, err := t.r.measure(ctx, at, size, t.operation(name))
+				if err != nil {
+					return nil, err
+				}
+				t.known, samples[j] = t.put.Load(), s
 			}
-			known = put.Load()
-			rows[i].Rounds = append(rows[i].Rounds, s)
+			rows[i].Rounds = append(rows[i].Rounds, samples[0])
+			if len(samples) > 1 {
+				rows[i].Others = append(rows[i].Others, samples[1])
+			}
 		}
 	}
-	r.made, r.counts = append(r.made, prefix), append(r.counts, put.Load())
 	return rows, nil
+}
+
+// A turn is what one endpoint has of one size.
+type turn struct {
+	r      *s3Run
+	body   []byte
+	prefix string
+	put    atomic.Int64
+	known  int64 // keys that can be read
+}
+
+func (t *turn) operation(name string) func(context.Context, int, int64) error {
+	put := func(ctx context.Context, _ int, _ int64) error {
+		return t.r.e.do(ctx, http.MethodPut, t.prefix+fmt.Sprint(t.put.Add(1)-1), t.body, nil)
+	}
+	get := func(ctx context.Context, worker int, i int64) error {
+		return t.r.e.do(ctx, http.MethodGet, t.prefix+fmt.Sprint((i*7919+int64(worker))%t.known), nil, t.r.check(t.body))
+	}
+	switch name {
+	case "put":
+		return put
+	case "get":
+		return get
+	}
+	return func(ctx context.Context, worker int, i int64) error {
+		if i%4 == 0 {
+			return put(ctx, worker, i)
+		}
+		return get(ctx, worker, i)
+	}
 }
 
 // check reads a body, and compares it when that was asked for.
@@ -285,7 +355,7 @@ func (r *s3Run) list(ctx context.Context) (S3Row, error) {
 	return row, nil
 }
 
-// clear removes what was put, and the bucket.
+// clear removes what was put.
 func (r *s3Run) clear(ctx context.Context) error {
 	r.progress("removing what was put")
 	for {
@@ -295,7 +365,7 @@ func (r *s3Run) clear(ctx context.Context) error {
 		}
 		keys := strings.Split(page.String(), "<Key>")[1:]
 		if len(keys) == 0 {
-			break
+			return nil
 		}
 		_, err := load{Concurrency: 32, Time: time.Hour, Most: int64(len(keys))}.run(ctx, 0, func() Counts { return Counts{} }, func(ctx context.Context, _ int, i int64) error {
 			key, _, _ := strings.Cut(keys[i], "<")
@@ -305,5 +375,9 @@ func (r *s3Run) clear(ctx context.Context) error {
 			return err
 		}
 	}
-	return r.e.do(ctx, http.MethodDelete, r.bucket, nil, nil)
+}
+
+// remove removes what was put, and the bucket.
+func (r *s3Run) remove(ctx context.Context) error {
+	return errors.Join(r.clear(ctx), r.e.do(ctx, http.MethodDelete, r.bucket, nil, nil))
 }

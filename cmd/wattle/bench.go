@@ -22,6 +22,7 @@ func benchCommand() *cli.Command {
 				"wattle bench --size none --large 1GiB --rounds 5 --json", "wattle bench --size none --large 4GiB --upkeep --keys 0"),
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "s3", Usage: "measure the S3 endpoint at `URL` instead, Wattle's or another; the key is that of AWS_ACCESS_KEY_ID"},
+			&cli.StringFlag{Name: "against", Usage: "with --s3: measure the endpoint at `URL` in turn with it, with the same key, and tell the ratio"},
 			&cli.StringFlag{Name: "region", Usage: "with --s3: `NAME` of the region", Value: "us-east-1"},
 			&cli.BoolFlag{Name: "mixed", Usage: "with --s3: also rounds of three gets to a put"},
 			&cli.BoolFlag{Name: "verify", Usage: "with --s3: compare every byte that is read"},

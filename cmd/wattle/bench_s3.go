@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"slices"
@@ -15,6 +16,7 @@ import (
 // An s3Report is what `bench --s3 --json` prints.
 type s3Report struct {
 	URL        string  `json:"url"`
+	Against    string  `json:"against,omitempty"`
 	ServerPID  int     `json:"server_pid,omitempty"`
 	PeakMemory int64   `json:"server_peak_memory_bytes,omitempty"`
 	Rows       []s3Row `json:"rows"`
@@ -33,12 +35,14 @@ type s3Row struct {
 	ServerPerOp float64 `json:"server_cpu_ms_per_operation,omitempty"`
 	ServerPerGB float64 `json:"server_cpu_seconds_per_gb,omitempty"`
 	ClientPerOp float64 `json:"client_cpu_ms_per_operation"`
+	Other       float64 `json:"other_operations_per_second,omitempty"`
+	Ratio       float64 `json:"rate_ratio,omitempty"` // median over the rounds
 }
 
 // benchS3 measures an endpoint, ours or another.
 func benchS3(c *cli.Context, cfg bench.Config) error {
 	e := envOf(c)
-	s := bench.S3Config{URL: c.String("s3"), Region: c.String("region"), Access: firstOf(os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("WATTLE_ROOT_USER")),
+	s := bench.S3Config{URL: c.String("s3"), Against: c.String("against"), Region: c.String("region"), Access: firstOf(os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("WATTLE_ROOT_USER")),
 		Secret: firstOf(os.Getenv("AWS_SECRET_ACCESS_KEY"), os.Getenv("WATTLE_ROOT_PASSWORD")), Sizes: cfg.Sizes, Concurrency: cfg.Concurrency, Time: cfg.Time, Rounds: cfg.Rounds,
 		Mixed: c.Bool("mixed"), Verify: c.Bool("verify"), Keys: max(0, cfg.Keys), PID: c.Int("server-pid"), Progress: func(what string) { e.talk("%s", what) }}
 	if s.Access == "" || s.Secret == "" {
@@ -52,6 +56,7 @@ func benchS3(c *cli.Context, cfg bench.Config) error {
 		return err
 	}
 	out := s3JSON(r)
+	out.Against = s.Against
 	if e.json {
 		return e.document(out)
 	}
@@ -59,8 +64,11 @@ func benchS3(c *cli.Context, cfg bench.Config) error {
 	if r.PID > 0 {
 		where = fmt.Sprintf("process %d, peak memory %s", r.PID, humanize.IBytes(uint64(r.PeakMemory)))
 	}
+	if s.Against != "" {
+		where += "; beside " + s.Against
+	}
 	fmt.Fprintf(e.out, "%s, %s\n\n", r.URL, where)
-	t := newTable("operation", "size", "at a time", "operations/s", "MB/s", "p50", "p99", "server CPU/op", "server CPU s/GB", "client CPU/op")
+	t := newTable("operation", "size", "at a time", "operations/s", "MB/s", "p50", "p99", "server CPU/op", "server CPU s/GB", "client CPU/op", "other/s", "rate ÷")
 	for _, row := range out.Rows {
 		t.AppendRow(row.cells())
 	}
@@ -79,25 +87,26 @@ func firstOf(a, b string) string {
 func s3JSON(r bench.S3Report) s3Report {
 	out := s3Report{URL: r.URL, ServerPID: r.PID, PeakMemory: r.PeakMemory}
 	for _, row := range r.Rows {
-		rate := func(s bench.S3Sample) float64 { return float64(s.Operations) / s.Wall.Seconds() }
-		rounds := slices.Clone(row.Rounds)
-		slices.SortFunc(rounds, func(a, b bench.S3Sample) int {
-			if rate(a) < rate(b) {
-				return -1
-			}
-			return 1
-		})
-		s := rounds[(len(rounds)-1)/2]
+		s := median(row.Rounds)
 		n := float64(max(1, s.Operations))
-		j := s3Row{Operation: row.Operation, Size: row.Size, Concurrency: row.Concurrency, Rounds: len(rounds), Operations: s.Operations, PerSecond: rate(s),
+		j := s3Row{Operation: row.Operation, Size: row.Size, Concurrency: row.Concurrency, Rounds: len(row.Rounds), Operations: s.Operations, PerSecond: s.Rate(),
 			MBPerSecond: float64(s.Bytes) / 1e6 / s.Wall.Seconds(), P50: float64(s.Percentile(50)) / 1e6, P99: float64(s.Percentile(99)) / 1e6,
-			ServerPerOp: s.ServerCPU.Seconds() * 1e3 / n, ClientPerOp: s.CPU.Seconds() * 1e3 / n}
+			ServerPerOp: s.ServerCPU.Seconds() * 1e3 / n, ClientPerOp: s.CPU.Seconds() * 1e3 / n, Ratio: row.Ratio()}
 		if s.Bytes > 0 {
 			j.ServerPerGB = s.ServerCPU.Seconds() / (float64(s.Bytes) / 1e9)
+		}
+		if len(row.Others) > 0 {
+			j.Other = median(row.Others).Rate()
 		}
 		out.Rows = append(out.Rows, j)
 	}
 	return out
+}
+
+// median is the round of median rate.
+func median(rounds []bench.S3Sample) bench.S3Sample {
+	rounds = slices.SortedFunc(slices.Values(rounds), func(a, b bench.S3Sample) int { return cmp.Compare(a.Rate(), b.Rate()) })
+	return rounds[(len(rounds)-1)/2]
 }
 
 func (r s3Row) cells() []any {
@@ -117,5 +126,5 @@ func (r s3Row) cells() []any {
 	if r.Size > 0 {
 		size = humanize.IBytes(uint64(r.Size))
 	}
-	return []any{r.Operation, size, r.Concurrency, humanize.Comma(int64(r.PerSecond + 0.5)), number(r.MBPerSecond), milli(r.P50), milli(r.P99), milli(r.ServerPerOp), number(r.ServerPerGB), milli(r.ClientPerOp)}
+	return []any{r.Operation, size, r.Concurrency, humanize.Comma(int64(r.PerSecond + 0.5)), number(r.MBPerSecond), milli(r.P50), milli(r.P99), milli(r.ServerPerOp), number(r.ServerPerGB), milli(r.ClientPerOp), number(r.Other), number(r.Ratio)}
 }
