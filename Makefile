@@ -9,7 +9,7 @@ TOOLS    := $(GO) tool -modfile=tools/go.mod
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
 
 .DEFAULT_GOAL := all
-.PHONY: all build vet test race fuzz sim e2e web bench golden cover lint install cross release-check help
+.PHONY: all build vet test race fuzz sim e2e web web-test bench golden cover lint install cross release-check help
 
 all: build vet test ## build, vet and test
 
@@ -65,6 +65,9 @@ web: ## build the page of the dashboard into dashboard/dist
 	$(TOOLS) esbuild $(WEB)/app.css $(ESBUILD) --outfile=dashboard/dist/app.css
 	cp $(WEB)/index.html $(WEB)/icon.svg dashboard/dist
 	LC_ALL=C; export LC_ALL; cat $(WEB)/*.* | sha256sum | cut -d' ' -f1 >dashboard/dist/sources.sha256
+
+web-test: ## the page in headless Chromium, against a server of its own
+	scripts/web.sh
 
 install: ## install the command
 	$(GO) install ./cmd/wattle

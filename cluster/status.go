@@ -337,11 +337,17 @@ func (c *Cluster) writability(s *Status) {
 	can := func(usable func(placement.DiskID) bool) error {
 		for pg := range c.table.PGs() {
 			st := c.full(pg)
+			var without []int
 			for i, p := range st.Places {
-				if p.Disk == none || usable(p.Disk) {
-					continue
+				if p.Disk != none && !usable(p.Disk) {
+					st.Places[i].Disk = none
+					without = append(without, i)
 				}
-				st.Places[i].Disk = none
+			}
+			if c.enough(st) == nil { // also without those; looking for others is dear
+				continue
+			}
+			for _, i := range without {
 				spare := c.config.Map.Candidates(c.config.Rule, st.row(), func(d placement.DiskID) bool { return !usable(d) })
 				if len(spare) > 0 {
 					st.Places[i].Disk = spare[0]

@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -70,7 +71,8 @@ func (h *history) add(l *energy.Ledger) {
 		h.drives = map[int32]*drawn{}
 	}
 	s := Sample{At: l.At.UnixMilli(), Span: span.Seconds(), Watts: make([][]float64, len(h.sites))}
-	for id, d := range l.Drives {
+	for _, id := range slices.Sorted(maps.Keys(l.Drives)) {
+		d := l.Drives[id]
 		was := h.drives[id]
 		if was == nil {
 			was = &drawn{times: d.Times}

@@ -96,7 +96,7 @@ function headline(s: api.State): void {
     fact("Used", f.energy(e.joules), `since ${f.date(e.since)}; ${e.boundary}`),
     fact("Stored", f.bytes(t.stored_bytes), `${f.percent(fill)} of ${f.bytes(t.usable_bytes)} usable`),
     fact("Objects", f.count(t.objects), `in ${f.many(t.buckets, "bucket")}`),
-    fact("Scheme", s.scheme, `${f.num(s.overhead)}× raw; at most ${s.rule}`));
+    fact("Scheme", s.scheme, `${f.num(s.overhead)}× raw; at most ${s.rule.replaceAll(",", ", ")} shards of a stripe`));
 }
 
 function survival(v: api.Survival): string {

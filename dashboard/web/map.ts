@@ -61,13 +61,15 @@ export class ClusterMap {
 
   private build(s: api.State): void {
     this.places = [];
+    const hosts = s.sites.flatMap((x) => x.racks.flatMap((r) => r.hosts));
+    by("sites").classList.toggle("many", s.totals.disks > 120 || hosts.some((x) => x.disks.length > 6));
     const domain = (path: string, name: string, tag: "h3" | "span") =>
       h(tag, { class: "domain" }, h("button", { "data-domain": path, onclick: () => this.select(path) }, name));
     put(by("sites"), ...s.sites.map((site) => h("div", { class: "site", "data-site": site.name }, domain(site.name, site.name, "h3"),
-      ...site.racks.map((rack) => h("div", { class: "rack" }, domain(`${site.name}/${rack.name}`, rack.name, "span"),
+      h("div", { class: "racks" }, ...site.racks.map((rack) => h("div", { class: "rack" }, domain(`${site.name}/${rack.name}`, rack.name, "span"),
         h("div", { class: "hosts" }, ...rack.hosts.map((host) => h("div", { class: "host", role: "group", "aria-label": `${rack.name} ${host.name}` },
           domain(`${site.name}/${rack.name}/${host.name}`, host.name, "span"),
-          h("div", { class: "drives" }, ...host.disks.map((disk) => this.cell(`${site.name}/${rack.name}/${host.name}/${disk.name}`, disk)))))))))));
+          h("div", { class: "drives" }, ...host.disks.map((disk) => this.cell(`${site.name}/${rack.name}/${host.name}/${disk.name}`, disk))))))))))));
     this.current = Math.min(this.current, Math.max(0, this.places.length - 1));
     this.places[this.current]?.cell.setAttribute("tabindex", "0");
   }
@@ -128,8 +130,7 @@ export class ClusterMap {
       const off = disk.state === "failed" || disk.state === "missing";
       const part = top > 0 ? this.value(disk) / top : 0;
       const step = this.mode === "state" ? "" : off && this.mode === "watts" ? "" : `s${this.value(disk) > 0 ? Math.min(steps, 1 + Math.floor(part * steps)) : 0}`;
-      const within = path === this.selected || path.startsWith(this.selected + "/");
-      cell.className = `drive ${k} ${step} ${this.mode} ${this.selected && within ? "chosen" : ""}`;
+      cell.className = `drive ${k} ${step} ${this.mode} ${path === this.selected ? "chosen" : ""}`;
       cell.setAttribute("aria-pressed", String(path === this.selected));
       cell.setAttribute("aria-label", `${path}: ${words(disk)}`);
       cell.title = `${path}\n${words(disk)}`;
@@ -137,7 +138,10 @@ export class ClusterMap {
       level.style.height = this.mode === "watts" || this.mode === "fill" ? `${Math.round(100 * part)}%` : "0";
       say(sign, this.mode === "errors" && !off ? (this.value(disk) ? String(Math.min(99, this.value(disk))) : "") : signs[k][0]);
     }
-    for (const b of by("sites").querySelectorAll<HTMLButtonElement>("[data-domain]")) b.setAttribute("aria-pressed", String(b.dataset.domain === this.selected));
+    for (const b of by("sites").querySelectorAll<HTMLButtonElement>("[data-domain]")) {
+      b.setAttribute("aria-pressed", String(b.dataset.domain === this.selected));
+      b.closest(".host, .rack, .site")?.classList.toggle("picked", b.dataset.domain === this.selected);
+    }
     this.legend(top);
     this.details();
   }

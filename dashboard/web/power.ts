@@ -88,6 +88,7 @@ export class PowerChart {
     const areas: SVGElement[] = [];
     let floor = samples.map(() => 0);
     for (const s of list) {
+      if (Math.max(...s.values) < top / 500) continue; // too thin to be seen; the legend has it
       const ceiling = floor.map((v, k) => v + s.values[k]);
       const up = samples.map((p, k) => `${x(p.at).toFixed(1)},${y(ceiling[k]).toFixed(1)}`);
       const down = samples.map((p, k) => `${x(p.at).toFixed(1)},${y(floor[k]).toFixed(1)}`).reverse();
