@@ -206,6 +206,31 @@ func TestReleases(t *testing.T) {
 	}
 }
 
+// TestDatabasesInTheSum: the cluster's sum counts databases on devices of their own, as capacity and
+// as used whole; neither is missing, and what data takes is in use.
+func TestDatabasesInTheSum(t *testing.T) {
+	const drive, db = 4000787030016, 400000000000
+	f, err := Read(mems(edited(t, twelve(), func(r map[string]any) {
+		for i := range 12 {
+			m := daemon(r, i)
+			m["bluefs_db_devices"], m["bluefs_db_size"] = "nvme1n2", fmt.Sprint(int64(db))
+			m["device_ids"] = fmt.Sprintf("nvme1n2=MZXLR6T4HALA-000H3_S6C1NA0T40%d,%s", i/4, m["device_ids"])
+		}
+		sum := section(r, "osd_sum")
+		sum["kb"], sum["kb_used"] = 12*(drive+db)/1024, 12*(drive*7/10+db)/1024
+		sum["kb_used_data"], sum["kb_used_omap"], sum["kb_used_meta"] = 12*drive*69/100/1024, 12*drive/200/1024, 12*drive/200/1024
+	})), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if noted(f.Missing, "add up to") {
+		t.Errorf("missing: %v", texts(f.Missing))
+	}
+	if used := float64(f.Sizes.Used) / (12 * drive); used < 0.699 || used > 0.701 {
+		t.Errorf("%.4f of the drives are in use, want 0.7", used)
+	}
+}
+
 // TestStretch: a rule that takes one site after the other is understood; one over classes is not.
 func TestStretch(t *testing.T) {
 	step := func(op, name string, num int, kind string) map[string]any {
