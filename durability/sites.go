@@ -164,7 +164,7 @@ const (
 )
 
 // quickSteps is the work that a System's chains are solved in; repairs are slowed to keep it.
-const quickSteps = 1e8
+const quickSteps float64 = 1e8
 
 const down = 255 // in place of the number of losses of a site
 

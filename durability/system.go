@@ -481,13 +481,16 @@ func (s System) yearly(stripe Stripe, repair RepairTime, afr, site float64) (los
 // quick is the probability of loss in a year by a chain that is solved in bounded work: where
 // states are many and repairs quick, repairs are slowed, which errs on the side of loss.
 func (s Stripe) quick(r Rates) (p float64, lumped bool, slowed float64, err error) {
-	repair := r.Repair
+	repair, work := r.Repair, quickSteps
+	if s.product != nil { // few ask for them, and slower repair shows in their many losses
+		work = 5 * quickSteps
+	}
 	for slowed = fastest(repair, s.N()); ; slowed /= 2 {
 		var chain *Markov
 		if chain, lumped, err = s.Chain(r, QuickStates); err != nil {
 			return 0, lumped, 0, err
 		}
-		p, err = chain.within(0, YearHours, quickSteps)
+		p, err = chain.within(0, YearHours, work)
 		if !errors.Is(err, errTooMuch) || slowed < 1e-3 {
 			break
 		}

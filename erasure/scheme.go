@@ -38,6 +38,9 @@ var ErrScheme = errors.New("bad scheme")
 func Parse(text string) (Scheme, error) {
 	name, rest, _ := strings.Cut(text, ":")
 	form, ok := forms[name]
+	if name == "product" {
+		return Scheme{}, fmt.Errorf("%w %q: product codes are modelled (wattle durability, compare, whatif) and not written: want replica:COPIES, rs:DATA+PARITY or lrc:DATA+LOCAL+GLOBAL", ErrScheme, text)
+	}
 	if !ok {
 		return Scheme{}, fmt.Errorf("%w %q: want replica:COPIES, rs:DATA+PARITY or lrc:DATA+LOCAL+GLOBAL, for example rs:9+6%s", ErrScheme, text, suggest(text))
 	}

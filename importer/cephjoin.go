@@ -76,6 +76,9 @@ func (j *join) osd(o *osd) {
 	d := Drive{ID: fmt.Sprintf("osd.%d", o.id), Osd: o.id, Class: o.class, Role: Data, State: stateOf(o), PGs: o.pgs, spins: o.spins, Used: o.kbUsed * 1024}
 	d.Bytes = j.size(o)
 	name, cache := dataDevice(o.data)
+	if o.severalDisks() {
+		j.b.guess.add("osd.devices", "a daemon lies on several disks (a RAID volume): counted as one drive")
+	}
 	if len(cache) > 0 {
 		d.spins = unknown // a cache says of itself that it does not turn
 	}
@@ -105,6 +108,21 @@ func (j *join) osd(o *osd) {
 			j.add(j.key(place, dev, db.Serial, ""), place, db)
 		}
 	}
+}
+
+// severalDisks tells whether disks of different serial numbers hold a daemon's data; both paths of
+// a multipath drive have one.
+func (o *osd) severalDisks() bool {
+	first := ""
+	for _, dev := range o.data {
+		if _, serial := splitID(o.ids[dev]); strings.HasPrefix(dev, "sd") && isSerial(serial) {
+			if first != "" && serial != first {
+				return true
+			}
+			first = serial
+		}
+	}
+	return false
 }
 
 // dataDevice is the device that holds the data, of those that a daemon lies on: below a cache

@@ -111,6 +111,14 @@ func TestReleases(t *testing.T) {
 				m["device_ids"] = fmt.Sprintf("%s=ST4000NM0033-9ZM170_Z1Z%04d,%s=ST4000NM0033-9ZM170_Z1Z%04d", a, i, b, i)
 			}
 		}, 12, 0, 3, 48, "ST4000NM0033-9ZM170", "", ""},
+		{"a volume over two disks", func(r map[string]any) {
+			for i := range 12 {
+				m := daemon(r, i)
+				a, b := fmt.Sprintf("sd%c", 'b'+2*(i%4)), fmt.Sprintf("sd%c", 'c'+2*(i%4))
+				m["bluestore_bdev_devices"], m["devices"] = a+","+b, a+","+b
+				m["device_ids"] = fmt.Sprintf("%s=ST2000NM0033_Z1A%04d,%s=ST2000NM0033_Z1B%04d", a, i, b, i)
+			}
+		}, 12, 0, 3, 48, "", "several disks", ""},
 		{"filestore with a journal on flash", func(r map[string]any) {
 			for i := range 12 {
 				m := daemon(r, i)

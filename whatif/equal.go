@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/wattle-storage/wattle/durability"
 	"github.com/wattle-storage/wattle/erasure"
@@ -105,6 +106,9 @@ func Equal(s Scenario, t Targets) (Comparison, error) {
 			return c, err
 		}
 		all = append(all, list...)
+	}
+	if len(all) == 0 && len(t.Schemes) > 0 {
+		return c, fmt.Errorf("none of %s survives %v over %v sites (a product code needs as many sites as it has rows): more sites, or less to survive", strings.Join(t.Schemes, ", "), t.Survive, c.Sites)
 	}
 	if len(all) == 0 {
 		return c, fmt.Errorf("no scheme of up to %d shards survives %v over %v sites: more sites, or less to survive", t.MostShards, t.Survive, c.Sites)
