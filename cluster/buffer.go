@@ -155,3 +155,10 @@ func (c *Cluster) release(b *buffer) {
 		c.pool.put(mem)
 	}
 }
+
+// Memory is the bytes of stripes in flight: of puts and gets that are under way.
+func (c *Cluster) Memory() int64 {
+	c.pool.mu.Lock()
+	defer c.pool.mu.Unlock()
+	return c.pool.lent
+}

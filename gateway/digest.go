@@ -99,6 +99,8 @@ type payload struct {
 	stall time.Duration
 	renew time.Time
 
+	transfer *tracked // nil: the body comes as it is
+
 	algorithm string
 	want      string // value that the client gave, in base64
 	quick     hash.Hash
@@ -126,6 +128,7 @@ func (f *front) newPayload(ctx context.Context, r io.Reader, size int64, given s
 	p := &payload{r: r, stall: f.stall, hold: holdOf(ctx)}
 	if req := request(ctx); req != nil {
 		p.conn = req.Conn()
+		p.transfer, _ = req.UserValue(trackedBody).(*tracked)
 	}
 	p.algorithm, p.want = given.first()
 	if t, ok := r.(middlewares.ChecksumReader); ok && t.Algorithm() != "" {
@@ -283,7 +286,7 @@ func (p *payload) etag(c cluster.Checksum) string {
 // finish checks a body that was read to its end against what was announced, and fills in
 // what is known now. want is its length, or negative when that was not said.
 func (p *payload) finish(size, want int64, a *cluster.Attributes) error {
-	if want >= 0 && size != want {
+	if want >= 0 && size != want || !p.transfer.complete() {
 		return s3err.GetAPIError(s3err.ErrIncompleteBody)
 	}
 	c, err := p.checksum()

@@ -266,6 +266,16 @@ func (s *Server) limits(srv *fasthttp.Server) {
 		srv.HeaderReceived = func(*fasthttp.RequestHeader) fasthttp.RequestConfig {
 			return fasthttp.RequestConfig{ReadTimeout: 30 * 24 * time.Hour}
 		}
+		unread := srv.ErrorHandler
+		srv.ErrorHandler = func(c *fasthttp.RequestCtx, err error) {
+			if !errors.Is(err, io.ErrUnexpectedEOF) {
+				unread(c, err)
+				return
+			}
+			c.Response.Header.SetContentType(fiber.MIMEApplicationXML) // the client broke off in the first bytes of its body
+			c.SetStatusCode(http.StatusBadRequest)
+			c.SetBody(s3err.GetAPIError(s3err.ErrIncompleteBody).XMLBody("", ""))
+		}
 	})
 }
 
@@ -331,6 +341,10 @@ func (s *Server) around(c fiber.Ctx) error {
 	var err error
 	refusal, answered := refused(&c.Request().Header), false
 	if refusal == nil {
+		refusal = improper(c)
+		s.signRawPath(c)
+	}
+	if refusal == nil {
 		e := s.fillFilename(c)
 		if e == nil && isLifecycle(c) {
 			e, answered = s.lifecycle(c), true
@@ -377,11 +391,21 @@ func mend(c fiber.Ctx) {
 		id, host := utils.EnsureRequestIDs(c)
 		c.Status(http.StatusBadRequest).Response().SetBody(s3err.APIError{Code: "InvalidArgument", Description: "Invalid id", HTTPStatusCode: http.StatusBadRequest}.XMLBody(id, host))
 	}
-	if c.Response().StatusCode() == http.StatusBadRequest && c.Method() == http.MethodPost && c.Request().URI().QueryArgs().Has("delete") &&
-		bytes.Contains(c.Response().Body(), []byte("<Message>Invalid Request.</Message>")) {
+	if c.Method() == http.MethodPost && c.Request().URI().QueryArgs().Has("delete") && malformed(c) {
 		id, host := utils.EnsureRequestIDs(c)
-		c.Response().SetBody(s3err.GetAPIError(s3err.ErrMalformedXML).XMLBody(id, host))
+		c.Status(http.StatusBadRequest).Response().SetBody(s3err.GetAPIError(s3err.ErrMalformedXML).XMLBody(id, host))
 	}
+}
+
+// malformed tells whether a request to delete many was not XML, or named nothing.
+func malformed(c fiber.Ctx) bool {
+	switch c.Response().StatusCode() {
+	case http.StatusBadRequest:
+		return bytes.Contains(c.Response().Body(), []byte("<Message>Invalid Request.</Message>"))
+	case http.StatusOK:
+		return !bytes.Contains(c.Request().Body(), []byte("<Object"))
+	}
+	return false
 }
 
 // refused tells what a request asks for that would be ignored, and must not be.
@@ -397,4 +421,33 @@ func refused(h *fasthttp.RequestHeader) s3err.S3Error {
 		}
 	}
 	return nil
+}
+
+// improper tells what the front end would take for another request than the one that it is.
+func improper(c fiber.Ctx) s3err.S3Error {
+	q := c.Request().URI().QueryArgs()
+	notImplemented := func(what string) s3err.S3Error {
+		return s3err.APIError{Code: "NotImplemented", HTTPStatusCode: http.StatusNotImplemented, Description: what + " is not implemented."}
+	}
+	switch {
+	case c.Method() == http.MethodGet && q.Has("torrent"):
+		return notImplemented("A torrent of an object")
+	case c.Method() == http.MethodPost && q.Has("select") && q.Has("select-type"):
+		return notImplemented("Selecting from the contents of an object")
+	case q.Has("versionId") && len(q.Peek("versionId")) == 0:
+		return s3err.APIError{Code: "InvalidArgument", HTTPStatusCode: http.StatusBadRequest, Description: "Version id cannot be the empty string."}
+	case len(c.Request().Header.Peek("Authorization")) == 0 && !q.Has("X-Amz-Signature") && overrides(q):
+		return s3err.APIError{Code: "InvalidRequest", HTTPStatusCode: http.StatusBadRequest, Description: "Request specific response headers cannot be used for anonymous GET requests."}
+	}
+	return nil
+}
+
+// overrides tells whether a query asks for other headers in the answer than the object has.
+func overrides(q *fasthttp.Args) bool {
+	for name := range q.All() {
+		if bytes.HasPrefix(name, []byte("response-")) {
+			return true
+		}
+	}
+	return false
 }
