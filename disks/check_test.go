@@ -62,7 +62,7 @@ func TestCheckFindsEveryFlip(t *testing.T) {
 	if n, err := strconv.Atoi(os.Getenv("WATTLE_FLIPS")); err == nil {
 		flips = n
 	}
-	data := fs.names[segmentName(1)].data
+	data := &fs.names[segmentName(1)].data
 	for range flips {
 		i := rng.IntN(len(list))
 		size := HeaderSize(2) + int(stored(uint32(len(list[i].Data))))
@@ -70,7 +70,7 @@ func TestCheckFindsEveryFlip(t *testing.T) {
 			size += len(list[i].Journal) + sumSize
 		}
 		at, bit := int(a[i].Offset)+rng.IntN(size), byte(1)<<rng.IntN(8)
-		data[at] ^= bit
+		data.flip(int64(at), bit)
 		got := checked(t, d)
 		for id, n := range got {
 			if bad := id == list[i].Stripe; bad != (n != 0) {
@@ -80,7 +80,7 @@ func TestCheckFindsEveryFlip(t *testing.T) {
 		if len(got) != len(list) && at-int(a[i].Offset) >= 4 {
 			t.Fatalf("%d shards of %d", len(got), len(list))
 		}
-		data[at] ^= bit
+		data.flip(int64(at), bit)
 	}
 }
 

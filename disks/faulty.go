@@ -200,6 +200,17 @@ func (f *Faulty) Newest(ctx context.Context) (Header, bool, error) {
 	return Header{}, false, nil
 }
 
+// Mark passes a mark on.
+func (f *Faulty) Mark(m Mark) error {
+	if q, ok := f.Disk.(Marker); ok {
+		return q.Mark(m)
+	}
+	return nil
+}
+
+// Marked asks the disk within.
+func (f *Faulty) Marked() Mark { return MarkOf(f.Disk) }
+
 // Corrupt flips bits on the disk within, if it can.
 func (f *Faulty) Corrupt(a Address, bits int, rng *rand.Rand) error {
 	if c, ok := f.Disk.(interface {

@@ -86,7 +86,7 @@ func (m *MemFS) Sizes() map[string]int64 {
 	defer m.mu.Unlock()
 	list := map[string]int64{}
 	for n, f := range m.names {
-		list[n] = int64(len(f.data))
+		list[n] = f.data.size
 	}
 	return list
 }
@@ -96,12 +96,13 @@ func (m *MemFS) Flip(name string, off int64, bit int) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	f := m.names[name]
-	if f == nil || off < 0 || off >= int64(len(f.data)) {
+	if f == nil || off < 0 || off >= f.data.size {
 		return fmt.Errorf("%s, offset %d: %w", name, off, fs.ErrNotExist)
 	}
-	f.data[off] ^= 1 << bit
-	if off < int64(len(f.synced)) {
-		f.synced[off] ^= 1 << bit
+	for _, p := range []*memPages{&f.data, &f.synced} {
+		if off < p.size {
+			p.flip(off, 1<<bit)
+		}
 	}
 	return nil
 }
@@ -117,7 +118,7 @@ func (m *MemFS) Clone() *MemFS {
 	defer m.mu.Unlock()
 	c := NewMemFS()
 	for n, f := range m.names {
-		g := &memFile{fs: c, name: n, data: slices.Clone(f.data), synced: slices.Clone(f.data)}
+		g := &memFile{fs: c, name: n, data: f.data.clone(), synced: f.data.clone()}
 		c.names[n], c.durable[n] = g, g
 	}
 	return c
@@ -126,28 +127,30 @@ func (m *MemFS) Clone() *MemFS {
 type memFile struct {
 	fs      *MemFS
 	name    string
-	data    []byte     // guarded by fs.mu
-	synced  []byte     // guarded by fs.mu
+	data    memPages   // guarded by fs.mu
+	synced  memPages   // guarded by fs.mu
 	pending []memWrite // guarded by fs.mu; since the last sync
 	limbo   []memWrite // guarded by fs.mu; of syncs that failed
 }
 
-// A memWrite is a write that is not synced yet, or, with cut, a truncation to off.
+// A memWrite is a write that is not synced yet, or a hole of n zeros, or, with cut, a
+// truncation to off.
 type memWrite struct {
-	off int64
-	p   []byte
-	cut bool
+	off, n int64
+	p      []byte // nil for a hole
+	cut    bool
 }
 
-// on applies the first n bytes of the write to data.
-func (w memWrite) on(data []byte, n int) []byte {
-	if !w.cut {
-		return place(data, w.p[:n], w.off)
+// on makes the first n bytes of the write in data.
+func (w memWrite) on(data *memPages, n int64) {
+	switch {
+	case w.cut:
+		data.truncate(w.off)
+	case w.p == nil:
+		data.zero(w.off, n)
+	default:
+		data.write(w.p[:n], w.off)
 	}
-	if grow := w.off - int64(len(data)); grow > 0 {
-		return append(data, make([]byte, grow)...)
-	}
-	return slices.Clone(data[:w.off])
 }
 
 // Crash loses what was not synced: each write since is kept, lost or torn, and each file
@@ -165,29 +168,20 @@ func (m *MemFS) Crash(rng *rand.Rand) {
 	m.names, m.durable = map[string]*memFile{}, map[string]*memFile{}
 	for _, n := range slices.Sorted(maps.Keys(names)) {
 		old := names[n]
-		f := &memFile{fs: m, name: n, data: slices.Clone(old.synced)}
+		f := &memFile{fs: m, name: n, data: old.synced.clone()}
 		for _, w := range slices.Concat(old.limbo, old.pending) {
-			n := len(w.p)
+			n := w.n
 			switch rng.IntN(3) {
 			case 0:
 				continue
 			case 1:
-				n = rng.IntN(n + 1)
+				n = rng.Int64N(n + 1)
 			}
-			f.data = w.on(f.data, n)
+			w.on(&f.data, n)
 		}
-		f.synced = slices.Clone(f.data)
+		f.synced = f.data.clone()
 		m.names[n], m.durable[n] = f, f
 	}
-}
-
-func place(data, p []byte, off int64) []byte {
-	if grow := off + int64(len(p)) - int64(len(data)); grow > 0 {
-		data = slices.Grow(data, int(grow))[:off+int64(len(p))]
-		clear(data[off+int64(len(p))-grow:])
-	}
-	copy(data[off:], p)
-	return data
 }
 
 func (m *MemFS) open(name string, mode openMode) (file, error) {
@@ -282,10 +276,10 @@ func (f *memFile) readv(p [][]byte, off int64) error {
 		return err
 	}
 	for _, b := range p {
-		if off < 0 || off+int64(len(b)) > int64(len(f.data)) {
+		if off < 0 || off+int64(len(b)) > f.data.size {
 			return errShort
 		}
-		copy(b, f.data[off:])
+		f.data.read(b, off)
 		off += int64(len(b))
 	}
 	return nil
@@ -299,14 +293,16 @@ func (f *memFile) writev(p [][]byte, off int64) error {
 	if err != nil {
 		all = all[:len(all)/2]
 	}
-	f.keep(all, off)
+	if len(all) > 0 {
+		f.keep(memWrite{off: off, n: int64(len(all)), p: all})
+	}
 	return err
 }
 
-// keep writes to memory; fs.mu is held.
-func (f *memFile) keep(p []byte, off int64) {
-	f.data = place(f.data, p, off)
-	f.pending = append(f.pending, memWrite{off: off, p: p})
+// keep makes a write in memory; fs.mu is held.
+func (f *memFile) keep(w memWrite) {
+	w.on(&f.data, w.n)
+	f.pending = append(f.pending, w)
 }
 
 func (f *memFile) sync() error {
@@ -317,7 +313,7 @@ func (f *memFile) sync() error {
 		return err
 	}
 	for _, w := range f.pending {
-		f.synced = w.on(f.synced, len(w.p))
+		w.on(&f.synced, w.n)
 	}
 	f.pending = nil
 	return nil
@@ -326,19 +322,13 @@ func (f *memFile) sync() error {
 func (f *memFile) size() (int64, error) {
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
-	return int64(len(f.data)), nil
+	return f.data.size, nil
 }
 
 func (f *memFile) allocated() (int64, error) {
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
-	n := int64(0)
-	for page := range slices.Chunk(f.data, pageSize) {
-		if !allZero(page) {
-			n += int64(len(page))
-		}
-	}
-	return n, nil
+	return f.data.allocated(), nil
 }
 
 func (f *memFile) punch(off, n int64) error {
@@ -347,8 +337,8 @@ func (f *memFile) punch(off, n int64) error {
 	if err := f.fs.ask("punch", f.name, off, int(n)); err != nil {
 		return err
 	}
-	if end := min(off+n, int64(len(f.data))); end > off {
-		f.keep(make([]byte, end-off), off)
+	if end := min(off+n, f.data.size); end > off {
+		f.keep(memWrite{off: off, n: end - off})
 	}
 	return nil
 }
@@ -359,9 +349,7 @@ func (f *memFile) truncate(size int64) error {
 	if err := f.fs.ask("truncate", f.name, size, 0); err != nil {
 		return err
 	}
-	w := memWrite{off: size, cut: true}
-	f.data = w.on(f.data, 0)
-	f.pending = append(f.pending, w)
+	f.keep(memWrite{off: size, cut: true})
 	return nil
 }
 

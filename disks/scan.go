@@ -376,6 +376,9 @@ func (d *Segments) dropEmpty(s *segment) error {
 	if err := d.fs.remove(segmentName(s.number)); err != nil {
 		return err
 	}
+	if s.broken {
+		d.fs.remove(doubtName(s.number)) //nolint:errcheck // it may never have been there
+	}
 	if bytes, err := s.f.size(); err == nil && s.sealed { // header and footer
 		d.used = max(0, d.used-segmentHeader-max(0, bytes-s.end))
 	}

@@ -2,6 +2,7 @@ package disks
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -55,6 +56,7 @@ type Segments struct {
 	heads    []byte              // guarded by mu
 	calm     int                 // guarded by mu; small appends in a row
 	indirect bool                // guarded by mu; the file system does not go without its page cache
+	mark     file                // guarded by mu; nil until the first Mark
 
 	syncing sync.Mutex
 	freeing sync.Mutex
@@ -77,8 +79,9 @@ type segment struct {
 	ahead      int64 // zeros were written from end up to here
 	synced     int64 // what is before is durable
 	sealed     bool
-	resumed    bool // of an earlier process, and nothing was appended since
-	broken     bool // a write or sync failed: never appended to or synced again
+	resumed    bool   // of an earlier process, and nothing was appended since
+	broken     bool   // a write or sync failed: never appended to or synced again
+	doubted    uint64 // not 0: the generation of which an earlier process found it broken
 	dirty      bool
 	entries    []Entry // of a segment that is not sealed
 	holes      *holes  // guarded by the disk's freeing
@@ -186,6 +189,9 @@ func (d *Segments) discover() error {
 		}
 		d.segs[n] = &segment{number: n}
 		d.next = max(d.next, n+1)
+		if slices.Contains(names, doubtName(n)) {
+			d.readDoubt(d.segs[n])
+		}
 	}
 	return nil
 }
@@ -222,11 +228,10 @@ func (d *Segments) resume() error {
 		return nil //nolint:nilerr // it stays as it is; the next append opens another
 	}
 	entries, end, sealed, err := d.index(context.Background(), s)
-	if err != nil || sealed {
-		d.release(s)
+	d.release(s)
+	if err != nil || sealed || s.broken {
 		return err
 	}
-	d.release(s)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	f, err := d.fs.open(segmentName(last), forWriting)
@@ -359,6 +364,9 @@ func (d *Segments) openSegment(s *segment) error {
 	if err != nil {
 		f.close()
 		return fmt.Errorf("segment %d: %w", s.number, err)
+	}
+	if s.doubted != 0 && s.doubted != s.generation {
+		s.broken, s.doubted, s.synced = false, 0, 0
 	}
 	s.f = f
 	d.trim()
@@ -592,11 +600,36 @@ func (d *Segments) seal(ctx context.Context, s *segment) error {
 func (d *Segments) breakSegment(s *segment) {
 	s.broken, s.dirty = true, false
 	s.closeDirect()
+	d.noteDoubt(s)
 	if d.active == s {
 		d.active = nil
 		s.users--
 	}
 }
+
+// noteDoubt leaves a file beside a broken segment that says up to where it is durable. Until
+// the power goes off what is beyond reads well, and nobody else could tell. After that it is
+// there or not, so that the note need not be durable, nor is anything lost without it that
+// others do not have. d.mu is held.
+func (d *Segments) noteDoubt(s *segment) {
+	f, err := d.fs.open(doubtName(s.number), forCreating)
+	if err != nil {
+		return
+	}
+	defer f.close()
+	p := binary.LittleEndian.AppendUint64(nil, s.generation)
+	f.writev([][]byte{binary.LittleEndian.AppendUint64(p, uint64(s.synced))}, 0) //nolint:errcheck // as above
+}
+
+// readDoubt takes over what an earlier process noted of a segment.
+func (d *Segments) readDoubt(s *segment) {
+	if p, err := d.readFile(doubtName(s.number)); err == nil && len(p) == 16 {
+		s.broken, s.doubted = true, binary.LittleEndian.Uint64(p)
+		s.synced = int64(binary.LittleEndian.Uint64(p[8:]))
+	}
+}
+
+func doubtName(n uint32) string { return fmt.Sprintf("segments/%08d.doubt", n) }
 
 // begin makes the next segment; d.mu is held.
 func (d *Segments) begin() error {
@@ -933,6 +966,9 @@ func (d *Segments) Close() error {
 			err = errors.Join(err, s.f.close())
 			s.f = nil
 		}
+	}
+	if d.mark != nil {
+		err = errors.Join(err, d.mark.close())
 	}
 	if d.lock != nil {
 		err = errors.Join(err, d.lock.Close())

@@ -1,0 +1,105 @@
+package disks
+
+import "slices"
+
+// memPages are the bytes of a file in memory. A page that is nil is a hole. The other pages of a
+// clone belong to both: a page is copied before it is written to, unless it is mine.
+type memPages struct {
+	size int64
+	list []*[pageSize]byte
+	mine []bool // by page: no clone has it
+}
+
+func (p *memPages) clone() memPages {
+	clear(p.mine)
+	return memPages{p.size, slices.Clone(p.list), make([]bool, len(p.list))}
+}
+
+// read fills b from off on; all of it must be there.
+func (p *memPages) read(b []byte, off int64) {
+	for len(b) > 0 {
+		at := int(off % pageSize)
+		n := min(len(b), pageSize-at)
+		if page := p.list[off/pageSize]; page != nil {
+			copy(b[:n], page[at:])
+		} else {
+			clear(b[:n])
+		}
+		b, off = b[n:], off+int64(n)
+	}
+}
+
+func (p *memPages) write(b []byte, off int64) {
+	p.grow(off + int64(len(b)))
+	for len(b) > 0 {
+		at := int(off % pageSize)
+		n := copy(p.own(off / pageSize)[at:], b)
+		b, off = b[n:], off+int64(n)
+	}
+}
+
+// zero makes n bytes zero, and whole pages holes.
+func (p *memPages) zero(off, n int64) {
+	p.grow(off + n)
+	for end := off + n; off < end; {
+		i, at := off/pageSize, off%pageSize
+		n := min(end-off, pageSize-at)
+		switch {
+		case p.list[i] == nil:
+		case n == pageSize:
+			p.list[i], p.mine[i] = nil, false
+		default:
+			clear(p.own(i)[at : at+n])
+		}
+		off += n
+	}
+}
+
+// flip flips bits of the byte at off.
+func (p *memPages) flip(off int64, bits byte) { p.own(off / pageSize)[off%pageSize] ^= bits }
+
+// own returns a page to be written to.
+func (p *memPages) own(i int64) *[pageSize]byte {
+	if !p.mine[i] {
+		page := new([pageSize]byte)
+		if p.list[i] != nil {
+			*page = *p.list[i]
+		}
+		p.list[i], p.mine[i] = page, true
+	}
+	return p.list[i]
+}
+
+func (p *memPages) grow(size int64) {
+	if size <= p.size {
+		return
+	}
+	p.size = size
+	if more := int((size+pageSize-1)/pageSize) - len(p.list); more > 0 {
+		p.list = append(p.list, make([]*[pageSize]byte, more)...)
+		p.mine = append(p.mine, make([]bool, more)...)
+	}
+}
+
+func (p *memPages) truncate(size int64) {
+	if size >= p.size {
+		p.grow(size)
+		return
+	}
+	n := int((size + pageSize - 1) / pageSize)
+	p.size, p.list, p.mine = size, p.list[:n], p.mine[:n]
+	if at := size % pageSize; at > 0 && p.list[n-1] != nil {
+		clear(p.own(int64(n - 1))[at:])
+	}
+}
+
+// allocated is the bytes of the pages that are there, the last one as far as the file goes.
+func (p *memPages) allocated() int64 {
+	n := int64(0)
+	for i, page := range p.list {
+		if page != nil {
+			n += min(pageSize, p.size-int64(i)*pageSize)
+		}
+	}
+	return n
+}
