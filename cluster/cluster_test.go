@@ -564,6 +564,39 @@ func TestStaleCatalog(t *testing.T) {
 	wantBytes(t, open(t, dir, Options{}), "a", []byte("two"))
 }
 
+// TestStaleByOneBatch: a catalog that lacks no more than the last batch is recognised, by the
+// marks; readers are told; and recovery knows that the batch was committed.
+func TestStaleByOneBatch(t *testing.T) {
+	c, dir := newCluster(t, InitOptions{})
+	put(t, c, "a", []byte("one"))
+	rep, err := c.Backup(ctx, t.TempDir(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, c, "a", []byte("two"))
+	c.Close()
+	old, err := os.ReadFile(rep.Path)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "catalog.db"), old, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(ctx, dir, Options{}); !errors.Is(err, ErrStaleCatalog) {
+		t.Fatalf("a catalog without the last batch: %v", err)
+	}
+	var told []string
+	r := open(t, dir, Options{ReadOnly: true, Notify: func(format string, a ...any) { told = append(told, fmt.Sprintf(format, a...)) }})
+	r.Close()
+	if len(told) != 1 || !strings.Contains(told[0], ErrStaleCatalog.Error()) {
+		t.Errorf("a reader is told %q", told)
+	}
+	if rep, err := Recover(ctx, dir, Options{}, nil); err != nil || len(rep.Uncertain) > 0 {
+		t.Fatalf("%+v, %v", rep, err)
+	}
+	wantBytes(t, open(t, dir, Options{Notify: t.Logf}), "a", []byte("two"))
+}
+
 func TestOneWriter(t *testing.T) {
 	c, dir := newCluster(t, InitOptions{})
 	put(t, c, "a", []byte("x"))

@@ -74,14 +74,31 @@ func (c *Cluster) commitLoop() {
 		if !ok {
 			if c.tried || c.unsaid >= sayAtClose {
 				c.commit([]*request{{rec: record{Kind: recFence, Time: c.now()}, done: make(chan result, 1)}}, func() {})
+				c.mark()
 			}
 			return
 		}
 		start := time.Now()
 		c.commit(batch, func() { expected = int(c.submitting.Load()) })
 		took = time.Since(start)
+		c.mark()
 		c.reap()
 	}
+}
+
+// mark has the disks that hold the journal of the last batch remember that it was committed,
+// without a sync: else a catalog that lacks only that batch would look like one that never
+// committed it, and recovery would have to read all of it.
+func (c *Cluster) mark() {
+	if c.carrier == nil {
+		return
+	}
+	for i, p := range c.carrier.Places {
+		if d, ok := c.disk(p.Disk).(disks.Marker); ok && c.carrier.carries(i) {
+			d.Mark(disks.Mark{Incarnation: c.incarnation, Committed: c.committed.Load()}) //nolint:errcheck // a hint
+		}
+	}
+	c.carrier = nil
 }
 
 // maxLinger bounds the wait for company.
@@ -177,6 +194,9 @@ func (c *Cluster) tryCommit(batch []*request) ([]result, error) {
 	if err := c.uncertain.Load(); err != nil { // another batch would say of the last one that it was given up
 		return nil, *err
 	}
+	if slices.ContainsFunc(batch, func(r *request) bool { return r.rec.gives() }) {
+		c.makeRoom()
+	}
 	seq, err := c.nextSequence()
 	if err != nil {
 		return nil, err
@@ -235,6 +255,7 @@ func (c *Cluster) tryCommit(batch []*request) ([]result, error) {
 		return nil, err
 	}
 	c.committed.Store(seq)
+	c.carrier = carrier.stripe
 	bill.divide(batch, results)
 	c.commits.Add(1)
 	c.tried, c.unsaid = false, batchSize(batch, stripes)

@@ -17,9 +17,9 @@ import (
 
 // CompactOptions say how a compaction works. The zero value takes every step that wins space.
 type CompactOptions struct {
-	Rate       int64 // bytes a second, read and written, over all disks; 0: no limit
-	Checkpoint bool  // make a checkpoint, also when it takes more space than it frees
-	Progress   Progress
+	Rate       int64    // bytes a second, read and written, over all disks; 0: no limit
+	Checkpoint bool     // make a checkpoint, also when it takes more space than it frees
+	Progress   Progress `json:"-"`
 }
 
 // CompactReport says what Compact did.

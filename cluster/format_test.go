@@ -11,6 +11,9 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
+
+	"github.com/wattle-storage/wattle/disks"
 )
 
 // untar unpacks a committed cluster.
@@ -151,31 +154,37 @@ func TestModes(t *testing.T) {
 }
 
 // TestRecoverReadsLittle: recovery reads a hundredth of the stored bytes at most, for objects
-// from 1 MiB on, beside the last batch of each disk, which it verifies: here small ones follow.
+// from 1 MiB on, also when a large one is last and the process was killed.
 func TestRecoverReadsLittle(t *testing.T) {
 	for _, of := range []struct {
 		name  string
 		size  int
 		count int
+		small int // after them
 		crash bool
-	}{{"closed", 1 << 20, 48, false}, {"crashed", 1 << 20, 48, true}, {"one large", 64 << 20, 1, false}} {
+	}{{"closed", 1 << 20, 48, 24, false}, {"crashed", 1 << 20, 48, 24, true}, {"one large", 64 << 20, 1, 24, false}, {"one large last", 64 << 20, 1, 0, true}} {
 		t.Run(of.name, func(t *testing.T) {
 			c, m := newMemCluster(t, InitOptions{Map: DefaultMap(1, 1, 8, 1, 1e12), Scheme: scheme(t, "rs:6+2")}, 0)
 			p := randomBytes(of.size, 1)
 			for i := range of.count {
 				put(t, c, fmt.Sprint(i), p)
 			}
-			for i := range 24 { // so that each disk has a later batch
+			for i := range of.small { // so that each disk has a later batch
 				put(t, c, fmt.Sprint("small", i), p[:100])
 			}
 			if of.crash {
+				for marked := false; !marked; time.Sleep(time.Millisecond) { // it comes right after the answer
+					for _, id := range c.diskIDs() {
+						marked = marked || disks.MarkOf(c.disk(id)).Committed == c.committed.Load()
+					}
+				}
 				m.power.set(1)
 			}
 			c.Close()
 			m.power.set(-1)
 			removeCatalog(filepath.Join(c.dir, "catalog.db"))
 			rep, err := Recover(ctx, c.dir, Options{Open: m}, nil)
-			if err != nil || int(rep.Objects) != of.count+24 {
+			if err != nil || int(rep.Objects) != of.count+of.small {
 				t.Fatalf("%+v, %v", rep, err)
 			}
 			part := float64(rep.BytesRead) / float64(rep.BytesUsed)

@@ -81,12 +81,14 @@ func (c *Cluster) cause() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, s := range c.suspects {
-		if time.Now().Before(s.until) && (errors.Is(s.err, disks.ErrNoSpace) || errors.Is(s.err, disks.ErrFull)) {
+		if time.Now().Before(s.until) && isFull(s.err) {
 			return fmt.Errorf("%w: %w", ErrTooManyFailures, ErrNoSpace)
 		}
 	}
 	return ErrTooManyFailures
 }
+
+func isFull(err error) bool { return errors.Is(err, disks.ErrNoSpace) || errors.Is(err, disks.ErrFull) }
 
 // why says which disks cannot be written, for an error.
 func (c *Cluster) why() string {

@@ -51,6 +51,8 @@ type Cluster struct {
 
 	faulting sync.Mutex // held while the list of failed disks is changed
 
+	reserve *reserve // nil for readers, and where disks are not directories
+
 	lock  *lockFile
 	lease *lease
 
@@ -64,6 +66,7 @@ type Cluster struct {
 	uncertain   atomic.Pointer[error] // a commit of which nobody knows how it ended; no other follows
 	tried       bool                  // a batch after the last committed one was given up; of the committer
 	unsaid      int64                 // bytes of the last batch, which no later one names; of the committer
+	carrier     *stripe               // of the last batch, until its disks are marked; of the committer
 	reserved    uint64                // sequences up to this one may be used; of the committer
 
 	told          atomic.Bool  // somebody was told that a file system is full
@@ -160,6 +163,9 @@ func (c *Cluster) open(ctx context.Context, o Options) (err error) {
 			close(c.committerDone)
 			return err
 		}
+		if o.Open == nil {
+			c.reserve = openReserve(c.dir)
+		}
 	}
 	started := false
 	defer func() {
@@ -219,7 +225,7 @@ func (c *Cluster) open(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	if c.readOnly {
-		return nil
+		return c.warnOfAge()
 	}
 	if err := c.begin(ctx); err != nil {
 		return err
@@ -342,10 +348,12 @@ func (c *Cluster) checkAge(ctx context.Context, incarnation uint32) error {
 			continue
 		}
 		wg.Go(func() {
-			h, found, err := newest.Newest(ctx)
-			if err != nil || !found {
+			h, _, err := newest.Newest(ctx)
+			if err != nil {
 				return
 			}
+			m := disks.MarkOf(d)
+			h.Incarnation, h.Committed = max(h.Incarnation, m.Incarnation), max(h.Committed, m.Committed)
 			mu.Lock()
 			defer mu.Unlock()
 			c.tried = c.tried || h.Sequence > committed
@@ -357,6 +365,23 @@ func (c *Cluster) checkAge(ctx context.Context, incarnation uint32) error {
 	}
 	wg.Wait()
 	return stale
+}
+
+// warnOfAge tells a reader of a catalog that is older than its disks what it does not show. It
+// asks only for marks, which cost little.
+func (c *Cluster) warnOfAge() error {
+	newest, name := disks.Mark{}, ""
+	for _, id := range c.diskIDs() {
+		if m := disks.MarkOf(c.disk(id)); m.Committed > newest.Committed {
+			newest, name = m, c.name(id)
+		}
+	}
+	now, err := c.catalog.number("sequence") // a writer marks its disks after it has committed
+	if err == nil && newest.Committed > now {
+		c.notify("%s: %v: it knows batch %d, and disk %s has seen %d; what came after is not shown: `wattle recover` brings it back",
+			c.dir, ErrStaleCatalog, now, name, newest.Committed)
+	}
+	return err
 }
 
 // Close ends all work in order: requests that were taken are committed first.
@@ -394,6 +419,7 @@ func (c *Cluster) shut() error {
 	if c.lease != nil {
 		err = errors.Join(err, c.lease.release())
 	}
+	c.reserve.close()
 	if c.lock != nil {
 		err = errors.Join(err, c.lock.release())
 	}

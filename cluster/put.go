@@ -171,6 +171,9 @@ func (c *Cluster) Put(ctx context.Context, bucket, key string, r io.Reader, o Pu
 
 // stream stores what r gives as the bytes of rec.
 func (c *Cluster) stream(ctx context.Context, rec record, r io.Reader, o PutOptions) (Object, error) {
+	if err := c.reserve.admits(); err != nil {
+		return Object{}, fmt.Errorf("%s/%s: %w", rec.Bucket, rec.Key, err)
+	}
 	req := &request{rec: rec, room: o.Room, bill: c.bill(energy.ForPut, energy.Share{Bucket: rec.Bucket, Weight: 1})}
 	s := &stream{c: c, req: req, r: r, hint: o.Size, bill: req.bill}
 	if key, ok := c.sealingKey(); ok { // one salt an object: its units differ by their places

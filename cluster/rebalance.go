@@ -25,7 +25,7 @@ type RebalanceOptions struct {
 	// Pairs has bounds of its own for pairs named "FROM>TO".
 	PairBytes int64
 	Pairs     map[string]int64
-	Progress  Progress
+	Progress  Progress `json:"-"`
 }
 
 // RebalanceReport says what Rebalance did.
@@ -39,14 +39,14 @@ type RebalanceReport struct {
 	Left    int64            `json:"left"`         // shards that could not move: a disk is away or full
 	Lost    int64            `json:"lost"`         // shards that have to be made anew: `wattle repair`
 	Elapsed time.Duration    `json:"elapsed_ns"`
-	why     map[string]int64
+	Reasons map[string]int64 `json:"why,omitempty"` // for which shards were left, with their number
 }
 
 // Why lists the reasons for which shards were left, with their number.
 func (r RebalanceReport) Why() []string {
 	var list []string
-	for _, w := range slices.Sorted(maps.Keys(r.why)) {
-		list = append(list, fmt.Sprintf("%d: %s", r.why[w], w))
+	for _, w := range slices.Sorted(maps.Keys(r.Reasons)) {
+		list = append(list, fmt.Sprintf("%d: %s", r.Reasons[w], w))
 	}
 	return list
 }
@@ -65,7 +65,7 @@ func (c *Cluster) Rebalance(ctx context.Context, o RebalanceOptions) (RebalanceR
 	start := time.Now()
 	bill := c.bill(energy.ForRebalance)
 	r := &rebalance{c: c, o: o, pace: c.newPace(o.Rate), out: c.draining(),
-		rep: RebalanceReport{Between: map[string]int64{}, why: map[string]int64{}}}
+		rep: RebalanceReport{Between: map[string]int64{}, Reasons: map[string]int64{}}}
 	err := r.run(bill.on(ctx))
 	r.rep.Elapsed = time.Since(start)
 	return r.rep, err
@@ -173,8 +173,9 @@ func (r *rebalance) errands(ctx context.Context) ([]errand, int64, error) {
 
 // trips compares a stripe's places with the table. A shard on any disk of the group stays;
 // of the others each takes the disk of its own index where that is free, else any that is.
+// What waits in the trash moves too: it may wait for long, and its disk be drained.
 func (r *rebalance) trips(s *stripe, freed bool) []trip {
-	if s.Refs == 0 && !freed || freed && !r.c.needed(s) {
+	if freed && !r.c.needed(s) {
 		return nil
 	}
 	row := slices.Clone(r.c.table.Disks(r.c.table.PG(s.ID)))
@@ -223,7 +224,7 @@ func (r *rebalance) stripe(ctx context.Context, id uint64) error {
 		}
 		if why != "" {
 			r.mu.Lock()
-			r.rep.why[why]++
+			r.rep.Reasons[why]++
 			r.mu.Unlock()
 			continue
 		}
@@ -269,6 +270,8 @@ func (r *rebalance) move(ctx context.Context, s *stripe, freed bool, t trip) (m 
 	switch {
 	case ctx.Err() != nil:
 		return m, "", ctx.Err()
+	case s.Refs == 0 && !freed && (errors.Is(err, disks.ErrCorrupt) || errors.Is(err, disks.ErrGone)):
+		return m, "deleted and damaged: they go when the trash does", nil
 	case errors.Is(err, disks.ErrCorrupt), errors.Is(err, disks.ErrGone):
 		r.c.damaged(s, t.shard, err)
 		r.mu.Lock()
@@ -342,7 +345,7 @@ func (r *rebalance) within(s *stripe, freed bool, moves []move) []move {
 		r.unallow(m.old.Disk, m.new.Disk, int64(m.old.Length))
 		r.left()
 		r.mu.Lock()
-		r.rep.why["the rest of its stripe is in the way"]++
+		r.rep.Reasons["the rest of its stripe is in the way"]++
 		r.mu.Unlock()
 		moves = slices.Delete(moves, bad, bad+1)
 	}

@@ -168,6 +168,7 @@ type recovery struct {
 	asOf     bool                        // that state is wanted, without what came after
 	reading  bool                        // the disks are not written to
 	force    bool                        // do with what there is
+	marked   uint64                      // the newest batch that a disk was marked with
 	newest   struct {
 		incarnation         uint32
 		sequence, committed uint64
@@ -230,6 +231,10 @@ func (r *recovery) scan(ctx context.Context, rep *RecoverReport, p Progress) err
 			rep.Uncertain = append(rep.Uncertain, fmt.Sprintf("disk %d cannot be synced and is left out: %v", id, err))
 			continue
 		}
+		mark := disks.MarkOf(r.disks[id])
+		r.marked = max(r.marked, mark.Committed)
+		r.newest.incarnation = max(r.newest.incarnation, mark.Incarnation)
+		r.newest.committed = max(r.newest.committed, mark.Committed)
 		err := r.disks[id].Scan(ctx, func(e disks.Entry) error {
 			rep.Shards++
 			return r.shard(place{id, e.Address}, e)
@@ -257,6 +262,9 @@ func (r *recovery) shard(at place, e disks.Entry) error {
 			r.before[e.Sequence] = e.Committed
 		}
 	}
+	if disks.Doubtful(r.disks[at.Disk], e.Address) {
+		return nil // a sync failed that it waited for: it reads well, until the power goes off
+	}
 	scheme, err := erasure.SchemeFromCode(e.Scheme)
 	if err != nil || len(e.Columns) != scheme.K || int(e.Index) >= scheme.N() {
 		return nil // a header that verifies and makes no sense to this version: not ours to use
@@ -281,7 +289,7 @@ func (r *recovery) shard(at place, e disks.Entry) error {
 // late, a batch was tried again or a move was cut short, is taken from where it reads well,
 // and not from a batch that was given up while there is another. Shards that may have been on
 // their way when the power went off are read before they are believed: copies, which no
-// journal vouches for, and the last batch of each disk.
+// journal vouches for, and the last batch of each disk, unless a disk was marked after it.
 func (r *recovery) choose(ctx context.Context) error {
 	r.aborted = r.abandoned()
 	for _, id := range slices.Sorted(maps.Keys(r.stripes)) {
@@ -331,7 +339,7 @@ func (r *recovery) chooseShard(ctx context.Context, f *found, i int, crowded boo
 			list = append(list, c)
 		}
 	}
-	if len(list) == 1 && !list[0].copied && list[0].seq != r.last[list[0].at.Disk] {
+	if len(list) == 1 && !list[0].copied && (list[0].seq != r.last[list[0].at.Disk] || list[0].seq <= r.marked) {
 		f.Places[i] = list[0].at
 		return
 	}
@@ -469,6 +477,9 @@ func (r *recovery) replay(ctx context.Context, cat *catalog, rep *RecoverReport)
 				t.addStripe(f.stripe)
 			}
 		}
+		if r.force { // batches that are left out are so for good
+			rep.Sequence = max(rep.Sequence, r.newest.committed)
+		}
 		return errors.Join(t.setNumber("sequence", rep.Sequence), t.setUnchecked(rep.Missing))
 	})
 }
@@ -554,7 +565,7 @@ func (r *recovery) view() *Cluster {
 func (r *recovery) history(ctx context.Context, rep *RecoverReport) (base checkpointed, list []batch, err error) {
 	numbers := slices.Sorted(maps.Keys(r.journals))
 	var uncertain []string
-	newer, want := uint64(0), uint64(0) // the batch that was looked at last, and the one it follows
+	newer, want := r.marked+1, r.marked // the batch that was looked at last, and the one it follows
 	gap := func(below uint64) {
 		if want > max(below, base.Batch, r.floor) && want < newer { // a copy that repair made names later ones
 			rep.Gaps = append(rep.Gaps, want)

@@ -24,7 +24,7 @@ type RepairOptions struct {
 	// AllowMisplaced puts shards where the rule does not allow them when no other disk is
 	// left, for when a site is gone for good. Status counts such stripes until they are cured.
 	AllowMisplaced bool
-	Progress       Progress
+	Progress       Progress `json:"-"`
 }
 
 // RepairReport says what Repair did.
@@ -48,6 +48,7 @@ type RepairReport struct {
 type patient struct {
 	*stripe
 	freed bool
+	bare  bool // only its journal can be made anew
 	bad   []int
 	gone  []int // of bad: nothing of them is there to be read
 }
@@ -395,8 +396,11 @@ func (r *repair) stripe(ctx context.Context, s sickness) error {
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case errors.Is(err, ErrDataLost) && !freed && st.Refs == 0:
-		return nil // its data is being freed; the journal's turn comes when that is done
+	case errors.Is(err, ErrDataLost) && !freed && st.Refs == 0: // freed in part, before the catalog was lost
+		p.bare = true
+		err = r.place(ctx, p, &buffer{shards: make([][]byte, len(p.Places))})
+	case errors.Is(err, ErrDataLost) && r.freedMeanwhile(ctx, st, freed):
+		return nil
 	case errors.Is(err, ErrDataLost):
 		r.mu.Lock()
 		r.lost[p.ID] = true
@@ -415,6 +419,13 @@ func (r *repair) stripe(ctx context.Context, s sickness) error {
 	}
 	r.rep.Stripes++
 	return nil
+}
+
+// freedMeanwhile tells whether a stripe was given up by its last object since it was looked at:
+// then its shards go one by one, and it is not lost.
+func (r *repair) freedMeanwhile(ctx context.Context, s *stripe, freed bool) bool {
+	now, gone, err := r.c.catalog.standing(ctx, s.ID)
+	return err == nil && (now == nil || gone != freed || now.Refs == 0 && s.Refs > 0)
 }
 
 // confirm reads shards that are on a disk that is there; those that verify are sound, and are
@@ -558,7 +569,7 @@ func (r *repair) place(ctx context.Context, p patient, b *buffer) error {
 	for _, i := range p.bad {
 		s := disks.Shard{Header: r.c.header(p.stripe, i), Data: b.shards[i]}
 		s.Copied = true
-		if p.freed { // its data is gone; a shard without columns keeps the journal
+		if p.freed || p.bare { // its data is gone; a shard without columns keeps the journal
 			s.Data, s.Columns = nil, make([]uint32, len(p.Columns))
 		}
 		if p.carries(i) && r.c.needed(p.stripe) {

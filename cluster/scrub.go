@@ -30,7 +30,7 @@ type ScrubOptions struct {
 	Parity   float64       // part of the stripes whose parity is checked against the data; 0 means 0.01, negative none
 	NoRepair bool          // leave what is found as it is, orphans too
 	Restart  bool          // begin anew, though an earlier scrub was not finished
-	Progress Progress
+	Progress Progress      `json:"-"`
 }
 
 // ScrubReport says what a pass of Scrub has found so far. A pass that was interrupted is

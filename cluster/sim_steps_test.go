@@ -30,6 +30,13 @@ var stepKinds = []struct {
 	{"delete", 10, (*simulation).remove},
 	{"copy", 6, (*simulation).copyOne},
 	{"put if", 4, (*simulation).putIf},
+	{"put a version", 6, (*simulation).putVersion},
+	{"delete a version", 4, (*simulation).removeVersion},
+	{"get a version", 3, (*simulation).readVersion},
+	{"copy a version", 2, (*simulation).copyVersion},
+	{"tag", 2, (*simulation).tag},
+	{"set", 2, (*simulation).setting},
+	{"upload", 8, (*simulation).upload},
 	{"list", 3, (*simulation).list},
 	{"bucket", 2, (*simulation).bucket},
 	{"turns", 10, func(s *simulation) { s.turns(s.rng.IntN(200)) }},
@@ -41,6 +48,8 @@ var stepKinds = []struct {
 	{"scrub", 2, (*simulation).scrub},
 	{"compact", 2, (*simulation).compact},
 	{"checkpoint", 1, (*simulation).checkpoint},
+	{"rebalance", 3, (*simulation).rebalance},
+	{"change the map", 2, (*simulation).reshape},
 	{"heal", 2, (*simulation).heal},
 	{"power off", 2, (*simulation).crash},
 	{"power off soon", 3, (*simulation).cut},
@@ -102,7 +111,10 @@ func (s *simulation) putAt(key string, b *content) {
 // change begins an op that changes a cell to b. Errors of which clean is true are outcomes
 // that leave things as they are.
 func (s *simulation) change(name, key string, b *content, run func() error, clean func(error) bool) {
-	c := s.cell(key)
+	s.changeCell(name, s.cell(key), b, run, clean)
+}
+
+func (s *simulation) changeCell(name string, c *cell, b *content, run func() error, clean func(error) bool) {
 	c.begin(b)
 	var err error
 	o := &op{name: name, run: func() { err = run() }}
@@ -254,6 +266,10 @@ func (s *simulation) fetch(key string, o GetOptions) (*content, error) {
 	if err != nil {
 		return nil, err
 	}
+	return readAll(r)
+}
+
+func readAll(r Reader) (*content, error) {
 	defer r.Close()
 	p, err := io.ReadAll(r)
 	return &content{p, r.Object().Meta["m"]}, err
@@ -594,6 +610,9 @@ func (s *simulation) heal() {
 		time.Sleep(31 * time.Second)
 		s.open()
 		if s.err == nil && s.makeWhole() {
+			if s.rng.IntN(2) == 0 && len(s.affected) == 0 {
+				s.rebalanced()
+			}
 			return
 		}
 	}
@@ -736,7 +755,7 @@ func (s *simulation) recoverAgain(before picture) {
 	for n := range s.affected { // what such a disk took late and unsynced may be torn
 		s.tainted[n] = true
 	}
-	revived := len(s.ghosts) > 0
+	revived := s.reviveHistory() || len(s.ghosts) > 0
 	for _, g := range s.ghosts {
 		g.c.values = append(g.c.values, g.b)
 	}
@@ -784,6 +803,7 @@ func (s *simulation) check() {
 			s.unreadable(key, err)
 		}
 	}
+	s.checkHistory()
 }
 
 // oldCatalog puts a copy of the catalog back that is older than the disks, which must be
@@ -799,10 +819,14 @@ func (s *simulation) oldCatalog() {
 		return
 	}
 	s.open()
-	for range 3 {
+	before := s.counts.Acked
+	for range 1 + s.rng.IntN(3) {
 		s.put()
 	}
 	s.settle()
+	if s.counts.Acked == before { // it is no older then
+		return
+	}
 	if s.powerIsOff() || s.err != nil {
 		return
 	}

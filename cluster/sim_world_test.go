@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -296,6 +297,10 @@ func (w *world) options() Options {
 
 func (w *world) Create(id disks.Identity) (disks.Disk, error) {
 	w.mu.Lock()
+	if w.fs[id.Number] != nil {
+		w.mu.Unlock()
+		return nil, &fs.PathError{Op: "create", Path: id.Disk, Err: fs.ErrExist}
+	}
 	f := disks.NewMemFS()
 	w.fs[id.Number], w.state[id.Number] = f, &diskState{}
 	w.mu.Unlock()
@@ -303,9 +308,18 @@ func (w *world) Create(id disks.Identity) (disks.Disk, error) {
 	return disks.CreateMem(f, id)
 }
 
+// Remove takes a disk away for good.
+func (w *world) Remove(id disks.Identity) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.fs, id.Number)
+	return nil
+}
+
 func (w *world) Open(id disks.Identity, readOnly bool) (disks.Disk, error) {
 	w.mu.Lock()
-	lost, era, f := w.state[id.Number].lost, w.era, w.fs[id.Number]
+	era, f := w.era, w.fs[id.Number]
+	lost := f == nil || w.state[id.Number].lost
 	w.mu.Unlock()
 	if lost {
 		return nil, disks.ErrLost

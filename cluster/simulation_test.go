@@ -42,6 +42,11 @@ type simulation struct {
 	ghosts   []ghost
 	ops      []*op
 	held     []*heldReader
+	pasts    []*simKey
+	set      map[string]*cell // by bucket/name of a setting
+	uploads  []*simUpload
+	names    int            // given to contents, tags and disks
+	copies   string         // of the catalog, or empty
 	affected map[int32]bool // since all was whole
 	tainted  map[int32]bool // of those: what is stored there may be bad
 	lostAny  bool           // wild: more was affected than the scheme stands
@@ -54,7 +59,7 @@ type simulation struct {
 
 // counts say what a simulation did.
 type counts struct {
-	Steps, Events, Ops, Puts, Gets, Crashes, Recoveries, Heals, Faults, Refused, Lost int
+	Steps, Events, Ops, Puts, Gets, Versions, Parts, Maps, Moved, Crashes, Recoveries, Heals, Faults, Acked, Refused, Lost int
 }
 
 func (c *counts) add(d counts) {
@@ -63,10 +68,15 @@ func (c *counts) add(d counts) {
 	c.Ops += d.Ops
 	c.Puts += d.Puts
 	c.Gets += d.Gets
+	c.Versions += d.Versions
+	c.Parts += d.Parts
+	c.Maps += d.Maps
+	c.Moved += d.Moved
 	c.Crashes += d.Crashes
 	c.Recoveries += d.Recoveries
 	c.Heals += d.Heals
 	c.Faults += d.Faults
+	c.Acked += d.Acked
 	c.Refused += d.Refused
 	c.Lost += d.Lost
 }
@@ -177,7 +187,7 @@ func (r trial) do() *simulation {
 	}
 	rng := rand.New(rand.NewPCG(r.seed, 2))
 	s := &simulation{w: newWorld([]int64{16 << 10, 64 << 10, 1 << 20}[rng.IntN(3)]), rng: rng, shape: sh, wild: r.wild,
-		cells: map[string]*cell{}, buckets: map[string]*cell{}, affected: map[int32]bool{}, tainted: map[int32]bool{}}
+		cells: map[string]*cell{}, buckets: map[string]*cell{}, set: map[string]*cell{}, affected: map[int32]bool{}, tainted: map[int32]bool{}}
 	s.w.rng, s.w.s, s.w.record, s.w.bug = rng, s, r.record, r.mutant
 	if s.w.bug == nil {
 		s.w.bug = &mutant{}
@@ -232,12 +242,16 @@ func (s *simulation) start() {
 		return
 	}
 	s.open()
-	if s.err == nil {
-		s.byID, s.rule = s.c.byID, s.c.config.Rule
-		s.call("make bucket", func() { err = s.c.MakeBucket(ctx, "bucket") })
-		if err != nil {
-			s.fail("make bucket: %v", err)
+	for _, name := range []string{"bucket", simHistory} {
+		if s.err == nil {
+			s.call("make bucket", func() { err = s.c.MakeBucket(ctx, name) })
+			if err != nil {
+				s.fail("make bucket: %v", err)
+			}
 		}
+	}
+	for i := range 6 {
+		s.pasts = append(s.pasts, &simKey{key: fmt.Sprint("h", i), may: []chronicle{nil}})
 	}
 }
 
@@ -369,6 +383,7 @@ func (s *simulation) open() {
 		default:
 			s.c = c
 			c.shard = s.shape.shard
+			s.know()
 			if s.w.bug.opened != nil {
 				s.w.bug.opened(s)
 			}
@@ -440,7 +455,8 @@ func (s *simulation) changed(o *op, c *cell, b *content, err error) outcome {
 	out := s.outcome(err)
 	c.end(b, out)
 	if out == acked {
-		s.ghosts = slices.DeleteFunc(s.ghosts, func(g ghost) bool { return g.at < o.began })
+		s.counts.Acked++
+		s.layGhosts(o.began)
 		if s.w.bug.acked != nil {
 			s.w.bug.acked(s)
 		}
@@ -451,6 +467,21 @@ func (s *simulation) changed(o *op, c *cell, b *content, err error) outcome {
 		s.w.mu.Unlock()
 	}
 	return out
+}
+
+// layGhosts forgets the changes that failed before a batch that was committed since began.
+func (s *simulation) layGhosts(began int) {
+	s.ghosts = slices.DeleteFunc(s.ghosts, func(g ghost) bool { return g.at < began })
+	for _, p := range s.pasts {
+		p.ghosts = slices.DeleteFunc(p.ghosts, func(g pastGhost) bool { return g.at < began })
+	}
+}
+
+// now is how many events there were.
+func (s *simulation) now() int {
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
+	return s.w.events
 }
 
 // expected fails on an error that no fault accounts for.

@@ -4,10 +4,16 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/wattle-storage/wattle/cluster"
 )
 
 func TestUsers(t *testing.T) {
@@ -73,7 +79,7 @@ func TestUsers(t *testing.T) {
 func TestAdminSocket(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	path, done := filepath.Join(t.TempDir(), "admin.sock"), make(chan error, 1)
-	go func() { done <- ServeAdmin(ctx, path, users) }()
+	go func() { done <- ServeAdmin(ctx, path, users, NewUpkeep(store)) }()
 	a := DialAdmin(path)
 	var u User
 	var err error
@@ -98,8 +104,82 @@ func TestAdminSocket(t *testing.T) {
 	if err := a.Remove(ctx, "carl"); !errors.Is(err, ErrUserNotFound) {
 		t.Errorf("removed twice: %v", err)
 	}
+	if r, err := a.Scrub(ctx, cluster.ScrubOptions{Parity: 1, Restart: true}); err != nil || !r.Complete || r.Corrupt > 0 {
+		t.Errorf("scrub: %+v, %v", r, err)
+	}
+	if r, err := a.RepairWith(ctx, cluster.RepairOptions{}); err != nil || r.Lost > 0 {
+		t.Errorf("repair: %+v, %v", r, err)
+	}
+	if r, err := a.Compact(ctx, cluster.CompactOptions{Checkpoint: true}); err != nil || r.Checkpoint == 0 {
+		t.Errorf("compact: %+v, %v", r, err)
+	}
+	if _, err := a.Rebalance(ctx, cluster.RebalanceOptions{}); err != nil {
+		t.Errorf("rebalance: %v", err)
+	}
+	if err := a.SetTrash(ctx, time.Hour); err != nil {
+		t.Errorf("trash: %v", err)
+	}
+	if d, err := a.Trash(ctx); err != nil || d != time.Hour {
+		t.Errorf("trash: %v, %v", d, err)
+	}
+	if err := a.SetTrash(ctx, 0); err != nil {
+		t.Errorf("trash: %v", err)
+	}
+	if list, err := a.Jobs(ctx); err != nil || len(list) > 0 {
+		t.Errorf("jobs: %v, %v", list, err)
+	}
 	stop()
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestUpkeepEnds: a job ends when its caller goes, is listed while it lasts, and keeps the kind
+// of its error over the socket.
+func TestUpkeepEnds(t *testing.T) {
+	mux := http.NewServeMux()
+	u := NewUpkeep(store)
+	u.handle(mux)
+	job(mux, "wait", func(ctx context.Context, _ int, p cluster.Progress) (int, error) {
+		p, end := u.begin("wait", p)
+		defer end()
+		p(3, 4)
+		<-ctx.Done()
+		return 0, ctx.Err()
+	})
+	job(mux, "lose", func(context.Context, int, cluster.Progress) (int, error) {
+		return 7, fmt.Errorf("a stripe: %w", cluster.ErrDataLost)
+	})
+	srv := httptest.NewUnstartedServer(mux)
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.Listener = l
+	srv.Start()
+	defer srv.Close()
+	a := DialAdmin(path)
+	ctx, stop := context.WithCancel(context.Background())
+	_, err = ask[int](ctx, a, "wait", 1, func(done, total int64) {
+		if list, err := a.Jobs(context.Background()); err != nil || len(list) != 1 || list[0].What != "wait" || list[0].Done != 3 || done != 3 || total != 4 {
+			t.Errorf("%v, %v; %d of %d", list, err, done, total)
+		}
+		stop()
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("a job that was left: %v", err)
+	}
+	for range 500 {
+		if list, err := a.Jobs(context.Background()); err != nil || len(list) == 0 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if list, err := a.Jobs(context.Background()); err != nil || len(list) > 0 {
+		t.Errorf("it goes on: %v, %v", list, err)
+	}
+	if n, err := ask[int](context.Background(), a, "lose", 1, nil); n != 7 || !errors.Is(err, cluster.ErrDataLost) || err.Error() != "a stripe: "+cluster.ErrDataLost.Error() {
+		t.Errorf("%d, %v", n, err)
 	}
 }

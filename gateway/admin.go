@@ -18,8 +18,8 @@ import (
 // While a server runs it is the cluster's only writer. Commands that must write go through a
 // socket in the cluster's directory, which the file system guards.
 
-// ServeAdmin serves the accounts on a socket until ctx ends.
-func ServeAdmin(ctx context.Context, path string, u *Users) error {
+// ServeAdmin serves accounts and upkeep on a socket until ctx ends.
+func ServeAdmin(ctx context.Context, path string, u *Users, k *Upkeep) error {
 	os.Remove(path) // of a server that crashed: whoever holds the cluster's lock is the only one
 	l, err := net.Listen("unix", path)
 	if err != nil {
@@ -29,7 +29,7 @@ func ServeAdmin(ctx context.Context, path string, u *Users) error {
 		l.Close()
 		return fmt.Errorf("admin socket: %w", err)
 	}
-	srv := &http.Server{Handler: adminHandler(u), ReadTimeout: 10 * time.Second, MaxHeaderBytes: 8 << 10}
+	srv := &http.Server{Handler: adminHandler(u, k), ReadTimeout: 10 * time.Second, MaxHeaderBytes: 8 << 10}
 	stop := context.AfterFunc(ctx, func() { srv.Close() })
 	defer stop()
 	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
@@ -38,8 +38,9 @@ func ServeAdmin(ctx context.Context, path string, u *Users) error {
 	return nil
 }
 
-func adminHandler(u *Users) http.Handler {
+func adminHandler(u *Users, k *Upkeep) http.Handler {
 	mux := http.NewServeMux()
+	k.handle(mux)
 	answer := func(w http.ResponseWriter, v any, err error) {
 		if err != nil {
 			status := http.StatusBadRequest
@@ -87,46 +88,65 @@ func adminHandler(u *Users) http.Handler {
 	return mux
 }
 
-// An Admin does over the socket what Users does.
+// An Admin does over the socket what Users and Upkeep do.
 type Admin struct{ c *http.Client }
 
 // DialAdmin talks to the server that listens on the socket at path.
 func DialAdmin(path string) Admin {
-	return Admin{&http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+	return Admin{&http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, "unix", path)
 	}}}}
 }
 
+// Answers tells whether a server listens there.
+func (a Admin) Answers(ctx context.Context) bool {
+	_, err := a.Jobs(ctx)
+	return err == nil
+}
+
+// do asks for an answer within a minute.
 func (a Admin) do(ctx context.Context, method, path string, in, out any) error {
-	body, err := json.Marshal(in)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	res, err := a.send(ctx, method, path, in)
 	if err != nil {
 		return err
+	}
+	defer res.Body.Close()
+	return json.NewDecoder(res.Body).Decode(out)
+}
+
+// send returns an answer whose body is to be closed, or what the server refused it for.
+func (a Admin) send(ctx context.Context, method, path string, in any) (*http.Response, error) {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return nil, err
 	}
 	req, err := http.NewRequestWithContext(ctx, method, "http://wattle"+path, bytes.NewReader(body))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	res, err := a.c.Do(req)
 	if err != nil {
-		return fmt.Errorf("the server does not answer on its socket: %w", err)
+		return nil, fmt.Errorf("the server does not answer on its socket: %w", err)
+	}
+	if res.StatusCode == http.StatusOK {
+		return res, nil
 	}
 	defer res.Body.Close()
-	if res.StatusCode == http.StatusOK {
-		return json.NewDecoder(res.Body).Decode(out)
-	}
 	var text bytes.Buffer
 	text.ReadFrom(http.MaxBytesReader(nil, res.Body, 4096))
 	message := errors.New(string(bytes.TrimSpace(text.Bytes())))
 	switch res.StatusCode {
 	case http.StatusNotFound:
-		return fmt.Errorf("%w%w", message, silent{ErrUserNotFound})
+		return nil, fmt.Errorf("%w%w", message, silent{ErrUserNotFound})
 	case http.StatusGone:
-		return fmt.Errorf("%w%w", message, silent{cluster.ErrBucketNotFound})
+		return nil, fmt.Errorf("%w%w", message, silent{cluster.ErrBucketNotFound})
 	case http.StatusConflict:
-		return fmt.Errorf("%w%w", message, silent{ErrUserExists})
+		return nil, fmt.Errorf("%w%w", message, silent{ErrUserExists})
 	}
-	return message
+	return nil, message
 }
 
 // silent is an error that is there to be asked for, and says nothing itself.

@@ -168,7 +168,7 @@ func TestBucketRate(t *testing.T) {
 func TestLimitsThroughSocket(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	path, done := filepath.Join(t.TempDir(), "s"), make(chan error, 1)
-	go func() { done <- ServeAdmin(ctx, path, users) }()
+	go func() { done <- ServeAdmin(ctx, path, users, NewUpkeep(store)) }()
 	defer func() { stop(); <-done }()
 	a, b := DialAdmin(path), newBucket(t)
 	for range 200 {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -193,10 +194,10 @@ type movedAnswer struct {
 // runRebalance repairs, if asked, rebalances, and takes drained disks off the map.
 func runRebalance(ctx context.Context, e *env, o cluster.RebalanceOptions, repair bool, change *cluster.ChangeReport) error {
 	a := movedAnswer{Change: change}
-	err := e.with(ctx, false, func(cl *cluster.Cluster) (err error) {
+	err := e.withUpkeep(ctx, func(cl upkeeper) (err error) {
 		if repair {
 			b := e.bar("repair", 0)
-			r, err := cl.Repair(ctx, b.set)
+			r, err := cl.RepairWith(ctx, cluster.RepairOptions{Progress: b.set})
 			b.done()
 			if a.Repair = &r; err != nil {
 				return err
@@ -216,6 +217,11 @@ func runRebalance(ctx context.Context, e *env, o cluster.RebalanceOptions, repai
 		return err
 	}
 	rep, err := cluster.Drop(ctx, e.dir, open)
+	if errors.Is(err, cluster.ErrLocked) { // a server has it open
+		if rep.Holding, err = e.draining(ctx); len(rep.Holding) > 0 {
+			e.talk("drained disks leave the map with the next `wattle rebalance` after the server was stopped")
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -229,6 +235,22 @@ func runRebalance(ctx context.Context, e *env, o cluster.RebalanceOptions, repai
 		return err
 	}
 	return movedOutcome(e, a)
+}
+
+// draining lists the disks that give up their shards.
+func (e *env) draining(ctx context.Context) (list []string, err error) {
+	err = e.with(ctx, true, func(cl *cluster.Cluster) error {
+		s, err := cl.Status(ctx)
+		for _, site := range s.Sites {
+			for _, d := range site.Disks {
+				if d.Draining {
+					list = append(list, d.Name)
+				}
+			}
+		}
+		return err
+	})
+	return list, err
 }
 
 func showMoved(w io.Writer, a movedAnswer) {

@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/dustin/go-humanize"
 	"github.com/urfave/cli/v2"
 
 	"github.com/wattle-storage/wattle/cluster"
+	"github.com/wattle-storage/wattle/gateway"
 )
 
 func statusCommand() *cli.Command {
@@ -25,13 +27,36 @@ func statusCommand() *cli.Command {
 				if err != nil {
 					return err
 				}
+				a := statusAnswer{Status: s}
+				if server, ok := e.server(c.Context); ok {
+					if a.Upkeep, err = server.Jobs(c.Context); err != nil {
+						return err
+					}
+				}
 				if e.json {
-					return e.document(s)
+					return e.document(a)
 				}
 				showStatus(e.out, s)
+				showJobs(e.out, a.Upkeep)
 				return nil
 			})
 		},
+	}
+}
+
+// A statusAnswer is what status prints; Upkeep is what a running server is at.
+type statusAnswer struct {
+	cluster.Status
+	Upkeep []gateway.Job `json:"upkeep,omitempty"`
+}
+
+func showJobs(w io.Writer, list []gateway.Job) {
+	for _, j := range list {
+		far := ""
+		if j.Total > 0 {
+			far = ", " + percent(j.Done, j.Total)
+		}
+		fmt.Fprintf(w, "the server is at work: %s since %s%s\n", j.What, j.Began.Format(time.RFC3339), far)
 	}
 }
 

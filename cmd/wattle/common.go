@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -16,6 +18,7 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 
 	"github.com/wattle-storage/wattle/cluster"
+	"github.com/wattle-storage/wattle/gateway"
 )
 
 // An env is what a command runs in.
@@ -81,6 +84,48 @@ func (e *env) with(ctx context.Context, readOnly bool, f func(*cluster.Cluster) 
 	}
 	err = f(c)
 	if e := c.Close(); err == nil {
+		err = e
+	}
+	return err
+}
+
+// adminSocket is where a server listens for commands, in the cluster's directory.
+const adminSocket = "admin.sock"
+
+// server returns the server that has the cluster open, if one answers.
+func (e *env) server(ctx context.Context) (gateway.Admin, bool) {
+	socket := filepath.Join(e.dir, adminSocket)
+	if _, err := os.Stat(socket); err != nil {
+		return gateway.Admin{}, false
+	}
+	a := gateway.DialAdmin(socket)
+	return a, a.Answers(ctx)
+}
+
+// An upkeeper is the cluster, or the server that has it open.
+type upkeeper interface {
+	RepairWith(context.Context, cluster.RepairOptions) (cluster.RepairReport, error)
+	Scrub(context.Context, cluster.ScrubOptions) (cluster.ScrubReport, error)
+	Compact(context.Context, cluster.CompactOptions) (cluster.CompactReport, error)
+	Rebalance(context.Context, cluster.RebalanceOptions) (cluster.RebalanceReport, error)
+	SetTrash(context.Context, time.Duration) error
+	Trash(context.Context) (time.Duration, error)
+}
+
+// withUpkeep opens the cluster for f, or has the server that has it open do the work.
+func (e *env) withUpkeep(ctx context.Context, f func(upkeeper) error) error {
+	cl, err := e.open(ctx, false)
+	if errors.Is(err, cluster.ErrLocked) {
+		if a, ok := e.server(ctx); ok {
+			e.talk("the server that has %s open does it", e.dir)
+			return f(a)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	err = f(cl)
+	if e := cl.Close(); err == nil {
 		err = e
 	}
 	return err

@@ -31,12 +31,12 @@ func compactCommand() *cli.Command {
 				return err
 			}
 			e := envOf(c)
-			return e.with(c.Context, false, func(cl *cluster.Cluster) error { return runCompact(c.Context, e, cl, o) })
+			return e.withUpkeep(c.Context, func(cl upkeeper) error { return runCompact(c.Context, e, cl, o) })
 		},
 	}
 }
 
-func runCompact(ctx context.Context, e *env, cl *cluster.Cluster, o cluster.CompactOptions) error {
+func runCompact(ctx context.Context, e *env, cl upkeeper, o cluster.CompactOptions) error {
 	r, err := cl.Compact(ctx, o)
 	if err != nil {
 		return err

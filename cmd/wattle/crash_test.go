@@ -209,6 +209,15 @@ func (c *crashTest) recover() {
 	c.must("recover")
 }
 
+func sumOf(t *testing.T, path string) sum {
+	t.Helper()
+	p, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sha256.Sum256(p)
+}
+
 // check reads all and compares.
 func (c *crashTest) check() {
 	out := filepath.Join(c.tmp, "get")
@@ -292,10 +301,6 @@ func TestFullFileSystem(t *testing.T) {
 		t.Skipf("mount: %v, %s", err, out)
 	}
 	t.Cleanup(func() { exec.Command("umount", dir).Run() })
-	ballast := filepath.Join(dir, "ballast") // what an operator gives up when all is full
-	if err := os.WriteFile(ballast, make([]byte, 2<<20), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	c := newCrashTest(t, dir, t.TempDir())
 	refused := 0
 	file := filepath.Join(c.tmp, "file")
@@ -319,8 +324,9 @@ func TestFullFileSystem(t *testing.T) {
 		t.Fatal("the file system did not fill")
 	}
 	c.check()
-	if err := os.Remove(ballast); err != nil {
-		t.Fatal(err)
+	others := filepath.Join(dir, "others") // fill it to the last byte
+	if err := os.WriteFile(others, make([]byte, 64<<20), 0o600); err == nil {
+		t.Fatal("the file system is not full")
 	}
 	for i := range 60 {
 		key := fmt.Sprintf("f%02d", i)
@@ -329,6 +335,12 @@ func TestFullFileSystem(t *testing.T) {
 			c.change(key, sum{}, true)
 		}
 	}
+	c.check()
+	if err := os.Remove(others); err != nil {
+		t.Fatal(err)
+	}
+	c.must("put", file, "bucket/p/"+"f59")
+	c.change("f59", sumOf(t, file), true)
 	c.check()
 	if out, err := exec.Command("mount", "-o", "remount,ro", dir).CombinedOutput(); err != nil {
 		t.Skipf("remount: %v, %s", err, out)

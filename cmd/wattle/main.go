@@ -116,7 +116,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 			mbCommand(), rbCommand(), putCommand(), getCommand(), catCommand(), lsCommand(), rmCommand(), statCommand(), cpCommand(), duCommand(), findCommand(),
 			statusCommand(), failCommand(), restoreCommand(), corruptCommand(), repairCommand(), scrubCommand(), recoverCommand(),
 			compactCommand(), addCommand(), drainCommand(), replaceCommand(), rebalanceCommand(), placementCommand(),
-			fsckCommand(), doctorCommand(), backupCommand(), exportCommand(), trashCommand(), keyCommand(),
+			fsckCommand(), doctorCommand(), backupCommand(), standbyCommand(), exportCommand(), trashCommand(), keyCommand(),
 			energyCommand(), whatifCommand(), claimsCommand(), durabilityCommand(), profilesCommand(), serveCommand(), userCommand(), bucketCommand(), benchCommand(), completionCommand(),
 			importCommand(), planCommand(), reportCommand(), calibrateCommand(),
 		},

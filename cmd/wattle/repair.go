@@ -31,12 +31,12 @@ func repairCommand() *cli.Command {
 				return err
 			}
 			e := envOf(c)
-			return e.with(c.Context, false, func(cl *cluster.Cluster) error { return runRepair(c.Context, e, cl, o) })
+			return e.withUpkeep(c.Context, func(cl upkeeper) error { return runRepair(c.Context, e, cl, o) })
 		},
 	}
 }
 
-func runRepair(ctx context.Context, e *env, cl *cluster.Cluster, o cluster.RepairOptions) error {
+func runRepair(ctx context.Context, e *env, cl upkeeper, o cluster.RepairOptions) error {
 	b := e.bar("repair", 0)
 	o.Progress = b.set
 	r, err := cl.RepairWith(ctx, o)

@@ -41,7 +41,7 @@ func scrubCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			return e.with(c.Context, false, func(cl *cluster.Cluster) error { return runScrub(c.Context, e, cl, o) })
+			return e.withUpkeep(c.Context, func(cl upkeeper) error { return runScrub(c.Context, e, cl, o) })
 		},
 	}
 }
@@ -80,7 +80,7 @@ func rate(text string) (int64, error) {
 	return int64(n), nil
 }
 
-func runScrub(ctx context.Context, e *env, cl *cluster.Cluster, o cluster.ScrubOptions) error {
+func runScrub(ctx context.Context, e *env, cl upkeeper, o cluster.ScrubOptions) error {
 	b := e.bar("scrub", 0)
 	o.Progress = b.set
 	r, err := cl.Scrub(ctx, o)

@@ -44,6 +44,8 @@ func serveCommand() *cli.Command {
 			&cli.DurationFlag{Name: "grace", Usage: "`TIME` that requests in flight have to end when the server stops", Value: 30 * time.Second},
 			&cli.DurationFlag{Name: "abort-uploads-after", Usage: "drop multipart uploads that are older than `TIME`; 0 keeps them", Value: 7 * 24 * time.Hour},
 			&cli.IntFlag{Name: "upkeep-rate", Usage: "`MB` a second that repair, scrub and compaction may read and write; 0 leaves them to the commands", Value: 50},
+			&cli.StringFlag{Name: "standby", Usage: "keep a copy of the catalog in `DIRECTORY`, as `wattle standby` does", EnvVars: []string{"WATTLE_STANDBY"}},
+			&cli.DurationFlag{Name: "standby-every", Value: time.Minute, Usage: "copy no more often than every `TIME`"},
 			&cli.StringFlag{Name: "log", Usage: "`KIND` of request log on stderr: text, json or none", Value: "text"},
 		},
 		Action: serveAction,
@@ -65,6 +67,9 @@ func serveAction(c *cli.Context) error {
 	}
 	if k := c.String("etag"); k != "md5" && k != "opaque" {
 		return usage("--etag %q: want md5 or opaque", k)
+	}
+	if every := c.Duration("standby-every"); every < time.Second {
+		return usage("--standby-every %v: want a second or more", every)
 	}
 	root, made, err := rootKey(os.Getenv)
 	if err != nil {
@@ -105,16 +110,20 @@ func serveAction(c *cli.Context) error {
 			}
 		}
 		ctx, stop := context.WithCancel(c.Context)
+		jobs := gateway.NewUpkeep(cl)
 		var beside sync.WaitGroup
 		defer beside.Wait()
 		defer stop()
 		beside.Go(func() {
-			if err := gateway.ServeAdmin(ctx, filepath.Join(e.dir, adminSocket), users); err != nil {
-				log.Error("users cannot be changed while this runs", "error", err)
+			if err := gateway.ServeAdmin(ctx, filepath.Join(e.dir, adminSocket), users, jobs); err != nil {
+				log.Error("commands cannot reach this server", "error", err)
 			}
 		})
 		if kept.Rate > 0 {
-			beside.Go(func() { upkeep(ctx, cl, log, kept) })
+			beside.Go(func() { upkeep(ctx, cl, jobs, log, kept) })
+		}
+		if to := c.String("standby"); to != "" {
+			beside.Go(func() { standby(ctx, cl, log, to, c.Duration("standby-every")) })
 		}
 		if page != nil {
 			beside.Go(func() {
@@ -199,6 +208,17 @@ func rootKey(getenv func(string) string) (k gateway.Credentials, made bool, err 
 	return k, false, nil
 }
 
+// standby keeps a copy of the catalog elsewhere until ctx ends.
+func standby(ctx context.Context, cl *cluster.Cluster, log *slog.Logger, dir string, every time.Duration) {
+	cl.Follow(ctx, dir, every, func(r cluster.BackupReport, err error) {
+		if err != nil {
+			log.Error("standby", "directory", dir, "error", err)
+			return
+		}
+		log.Debug("standby", "copy", r.Path, "batch", r.Batch)
+	})
+}
+
 // Times between rounds of upkeep.
 const (
 	repairEvery  = time.Minute
@@ -207,7 +227,7 @@ const (
 )
 
 // upkeep repairs what is degraded, compacts and scrubs, one after another, until ctx ends.
-func upkeep(ctx context.Context, cl *cluster.Cluster, log *slog.Logger, kept *dashboard.Upkeep) {
+func upkeep(ctx context.Context, cl *cluster.Cluster, jobs *gateway.Upkeep, log *slog.Logger, kept *dashboard.Upkeep) {
 	rate := kept.Rate
 	done := func(what string, err error) {
 		if err != nil && ctx.Err() == nil {
@@ -230,7 +250,7 @@ func upkeep(ctx context.Context, cl *cluster.Cluster, log *slog.Logger, kept *da
 		done("status", err)
 		if err == nil && s.PendingRepairs+s.Stripes.Degraded > 0 {
 			kept.Begin(time.Now())
-			r, err := cl.RepairWith(ctx, cluster.RepairOptions{Rate: rate, Progress: kept.Progress})
+			r, err := jobs.RepairWith(ctx, cluster.RepairOptions{Rate: rate, Progress: kept.Progress})
 			kept.End(time.Now(), r)
 			done("repair", err)
 			if r.Shards > 0 {
@@ -239,13 +259,13 @@ func upkeep(ctx context.Context, cl *cluster.Cluster, log *slog.Logger, kept *da
 		}
 		if now := time.Now(); now.Sub(compacted) > compactEvery {
 			compacted = now
-			r, err := cl.Compact(ctx, cluster.CompactOptions{Rate: rate})
+			r, err := jobs.Compact(ctx, cluster.CompactOptions{Rate: rate})
 			done("compact", err)
 			log.Info("compacted", "stripes", r.Stripes, "moved_bytes", r.MovedBytes)
 		}
 		if now := time.Now(); now.Sub(scrubbed) > scrubEvery {
 			scrubbed = now
-			r, err := cl.Scrub(ctx, cluster.ScrubOptions{Rate: rate})
+			r, err := jobs.Scrub(ctx, cluster.ScrubOptions{Rate: rate})
 			done("scrub", err)
 			log.Info("scrubbed", "shards", r.Shards, "corrupt", r.Corrupt, "missing", r.Missing, "complete", r.Complete)
 		}

@@ -27,7 +27,7 @@ func trashCommand() *cli.Command {
 			if err != nil {
 				return usageError{err}
 			}
-			return e.with(c.Context, false, func(cl *cluster.Cluster) error {
+			return e.withUpkeep(c.Context, func(cl upkeeper) error {
 				if err := cl.SetTrash(c.Context, d); err != nil {
 					return err
 				}
@@ -37,7 +37,9 @@ func trashCommand() *cli.Command {
 	}
 }
 
-func showTrash(ctx context.Context, e *env, cl *cluster.Cluster) error {
+func showTrash(ctx context.Context, e *env, cl interface {
+	Trash(context.Context) (time.Duration, error)
+}) error {
 	d, err := cl.Trash(ctx)
 	if err != nil {
 		return err

@@ -16,11 +16,8 @@ import (
 	"github.com/wattle-storage/wattle/gateway"
 )
 
-// Files of a cluster's directory that the server and its users need.
-const (
-	secretKeyFile = "secret.key" // encrypts the users' secrets; keep a copy elsewhere
-	adminSocket   = "admin.sock"
-)
+// secretKeyFile, in the cluster's directory, encrypts the users' secrets; keep a copy elsewhere.
+const secretKeyFile = "secret.key"
 
 func userCommand() *cli.Command {
 	return &cli.Command{
@@ -63,9 +60,8 @@ type userStore interface {
 func (e *env) withUsers(ctx context.Context, f func(userStore) error) error {
 	cl, err := e.open(ctx, false)
 	if errors.Is(err, cluster.ErrLocked) {
-		socket := filepath.Join(e.dir, adminSocket)
-		if _, statErr := os.Stat(socket); statErr == nil {
-			return f(gateway.DialAdmin(socket))
+		if a, ok := e.server(ctx); ok {
+			return f(a)
 		}
 	}
 	if err != nil {
