@@ -44,7 +44,7 @@ var signs = map[string]Kind{
 	"osd_objectstore": CephMetadata, "bluestore_bdev_size": CephMetadata, "ceph_version_short": CephMetadata, "osd_data": CephMetadata, "default_device_class": CephMetadata,
 	"erasure_code_profiles": CephDump, "osds": CephDump, "max_osd": CephDump,
 	"choose_args": CephCrush, "tunables": CephCrush, "rules": CephCrush,
-	"info": MinIO, "deploymentid": MinIO, "backend": MinIO, "servers": MinIO, "sqsarn": MinIO,
+	"info": MinIO, "storage": MinIO, "deploymentid": MinIO, "backend": MinIO, "servers": MinIO, "sqsarn": MinIO,
 	"json_format_version": Smartctl, "smartctl": Smartctl, "ata_smart_attributes": Smartctl, "smart_status": Smartctl, "model_family": Smartctl, "user_capacity": Smartctl, "rotation_rate": Smartctl, "nvme_smart_health_information_log": Smartctl,
 	"blockdevices": LSBLK,
 	"powercontrol": Redfish, "powersupplies": Redfish, "powerconsumedwatts": Redfish,

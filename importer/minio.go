@@ -58,6 +58,9 @@ func (b *build) minio(in *input) error {
 
 func (b *build) minioInfo(n node, wrapped bool) error {
 	servers := n.list("servers")
+	if _, old := n.get("storage"); old && len(servers) == 0 {
+		return errors.New("is the answer of a server of 2019 or older, which tells no drive's size: ask a newer one, or give a CSV of the drives (model,count,capacity)")
+	}
 	if len(servers) == 0 {
 		return errors.New("names no servers: was the user allowed to ask for ServerInfo?")
 	}

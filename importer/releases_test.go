@@ -353,6 +353,14 @@ func TestMinIOShapes(t *testing.T) {
 	}
 }
 
+// TestOldMinIO: servers of 2019 tell no drive's size, and are told so.
+func TestOldMinIO(t *testing.T) {
+	doc := `{"status":"success","service":"on","address":"minio0:9000","error":"","storage":{"used":1681449463808,"backend":{"backendType":"Erasure","onlineDisks":12,"standardSCData":6,"standardSCParity":6,"sets":[[{"uuid":"u","endpoint":"http://minio0:9000/export0","state":"ok"}]]}}}`
+	if _, err := Read(mems([]byte(doc)), Options{}); err == nil || !strings.Contains(err.Error(), "2019 or older") {
+		t.Error(err)
+	}
+}
+
 // TestTalk: what a shell that joins stderr leaves before the report.
 func TestTalk(t *testing.T) {
 	for _, talk := range []string{

@@ -40,7 +40,7 @@ day with the columns model and failure, as Backblaze publishes them.
 			"cat 2026-*.csv | wattle durability afr -"),
 		Flags: append(systemFlags(),
 			&cli.StringFlag{Name: "scheme", Value: "rs:9+6", Usage: "`SCHEMES`, with commas; also product:DATA+PARITYxSITES, rows of rs and XOR over the sites, which is modelled and not written"},
-			&cli.Float64Flag{Name: "parked", Usage: "part of the drives in standby, 0 to 1, that repair wakes"},
+			&cli.Float64Flag{Name: "parked", Usage: "`PART` of the drives in standby, 0 to 1, that repair wakes"},
 			&cli.BoolFlag{Name: "simulate", Usage: "simulate too: fixed repair times, shared bandwidth, ages and batches"},
 			&cli.StringFlag{Name: "against", Usage: "simulate another `SCHEME` with the same random numbers, and give the ratio of the losses"},
 			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "`SEED` of the simulation"},
