@@ -11,11 +11,12 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	"modernc.org/sqlite" // the driver "sqlite"
 )
 
 // schemaVersion is the version of the catalog's tables.
@@ -169,6 +170,13 @@ const (
 	frozen // on a read-only file system
 )
 
+// commitByData makes SQLite sync with fdatasync, as the builds of Linux distributions do, where
+// the system has it: a commit then waits for the data and the size of the write-ahead log, not
+// for the time of its last change.
+var commitByData = sync.OnceFunc(func() {
+	_, _ = sqlite.Fdatasync(true) // elsewhere it syncs as before
+})
+
 func dialCatalog(path string, how access) (*catalog, error) {
 	c := &catalog{updating: semaphore.NewWeighted(1)}
 	source := dsn(path, "query_only(1)")
@@ -185,6 +193,7 @@ func dialCatalog(path string, how access) (*catalog, error) {
 	c.read.SetMaxOpenConns(8)
 	c.read.SetMaxIdleConns(8)
 	if how == forWriting {
+		commitByData()
 		if c.write, err = sql.Open("sqlite", dsn(path)); err != nil {
 			c.read.Close()
 			return nil, fmt.Errorf("catalog: %w", err)
