@@ -601,8 +601,8 @@ body{font:15px/1.45 system-ui,sans-serif;max-width:70rem;margin:2rem auto;paddin
 table{border-collapse:collapse;width:100%;margin:1rem 0}
 th,td{text-align:left;padding:.35rem .6rem;border-bottom:1px solid color-mix(in srgb,currentColor 20%,transparent);vertical-align:top}
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-.missing{opacity:.65}small{opacity:.75;overflow-wrap:anywhere}
-@media (max-width:40rem){th:nth-child(5),td:nth-child(5){display:none}}
+.missing{opacity:.8}small{opacity:.85;overflow-wrap:anywhere}.missing small{opacity:1}
+@media (max-width:40rem){body{margin-top:1rem;padding:0 .6rem}table{font-size:13px}th,td{padding:.35rem .3rem}th:nth-child(5),td:nth-child(5){display:none}}
 </style>
 <h1>Storage, {{.Year}}</h1>
 <table><tr><th>data point<th class="n">value<th>unit<th>method<th>source</tr>

@@ -24,10 +24,10 @@ type tick struct {
 
 // The frame of charts, in units of their view box.
 const (
-	chartLeft, chartRight = 48.0, 470.0
+	chartLeft, chartRight = 62.0, 470.0
 	chartTop, chartBottom = 10.0, 210.0
 	mostLines             = 5
-	heatLeft, heatTop     = 34.0, 6.0
+	heatLeft, heatTop     = 44.0, 6.0
 	heatWidth, heatHeight = 8.0, 7.0
 	weeksOfYear           = 53
 )
@@ -136,7 +136,7 @@ func (r *Report) heatMap() *heat {
 		}
 	}
 	for hour := 0; hour < 24; hour += 6 {
-		h.Hours = append(h.Hours, tick{heatTop + heatHeight*(float64(hour)+0.8), fmt.Sprintf("%d h", hour)})
+		h.Hours = append(h.Hours, tick{heatTop + heatHeight*(float64(hour)+1), fmt.Sprintf("%d h", hour)})
 	}
 	for week := 0; week < 52; week += 13 {
 		h.Weeks = append(h.Weeks, tick{heatLeft + heatWidth*float64(week), fmt.Sprintf("week %d", week+1)})
