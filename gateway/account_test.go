@@ -101,6 +101,18 @@ func TestAdminSocket(t *testing.T) {
 	if err := errors.Join(a.Remove(ctx, "carl")); err != nil {
 		t.Error(err)
 	}
+	if !a.Answers(ctx) || DialAdmin(path+"x").Answers(ctx) {
+		t.Error("which socket has a server is not known")
+	}
+	if names, err := a.Fail(ctx, "site1/rack1/host1/disk1"); err != nil || len(names) != 1 {
+		t.Errorf("failed %v, %v", names, err)
+	}
+	if names, err := a.Restore(ctx, "site1/rack1/host1"); err != nil || len(names) == 0 {
+		t.Errorf("restored %v, %v", names, err)
+	}
+	if _, err := a.Fail(ctx, "site77"); !errors.Is(err, cluster.ErrUnknownDomain) {
+		t.Errorf("failing what is not there: %v", err)
+	}
 	if err := a.Remove(ctx, "carl"); !errors.Is(err, ErrUserNotFound) {
 		t.Errorf("removed twice: %v", err)
 	}

@@ -49,6 +49,8 @@ func adminHandler(u *Users, k *Upkeep) http.Handler {
 				status = http.StatusNotFound
 			case errors.Is(err, cluster.ErrBucketNotFound):
 				status = http.StatusGone
+			case errors.Is(err, cluster.ErrUnknownDomain):
+				status = http.StatusUnprocessableEntity
 			case errors.Is(err, ErrUserExists):
 				status = http.StatusConflict
 			}
@@ -85,6 +87,7 @@ func adminHandler(u *Users, k *Upkeep) http.Handler {
 	}
 	mux.HandleFunc("PUT /users/{name}/limits", limit(u.Limit))
 	mux.HandleFunc("PUT /buckets/{name}/limits", limit(u.LimitBucket))
+	faults(mux, u.s, answer)
 	return mux
 }
 
@@ -143,6 +146,8 @@ func (a Admin) send(ctx context.Context, method, path string, in any) (*http.Res
 		return nil, fmt.Errorf("%w%w", message, silent{ErrUserNotFound})
 	case http.StatusGone:
 		return nil, fmt.Errorf("%w%w", message, silent{cluster.ErrBucketNotFound})
+	case http.StatusUnprocessableEntity:
+		return nil, fmt.Errorf("%w%w", message, silent{cluster.ErrUnknownDomain})
 	case http.StatusConflict:
 		return nil, fmt.Errorf("%w%w", message, silent{ErrUserExists})
 	}

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -141,17 +143,18 @@ func mark(state string) string {
 }
 
 func failCommand() *cli.Command {
-	return domainCommand("fail", "take a disk, host, rack or site out of service, as if it were lost", "failed", cluster.Fail,
+	return domainCommand("fail", "take a disk, host, rack or site out of service, as if it were lost", "failed", cluster.Fail, gateway.Admin.Fail,
 		"wattle fail site site2", "wattle fail site1/rack1", "wattle fail disk site1/rack1/host1/disk2")
 }
 
 func restoreCommand() *cli.Command {
-	return domainCommand("restore", "put it back into service; a disk whose directory is gone is made anew, empty", "active", cluster.Restore,
+	return domainCommand("restore", "put it back into service; a disk whose directory is gone is made anew, empty", "active", cluster.Restore, gateway.Admin.Restore,
 		"wattle restore site site2", "wattle restore site1/rack1/host1/disk2")
 }
 
-// domainCommand takes a domain with or without its kind before it.
-func domainCommand(name, text, state string, f func(dir, domain string) ([]string, error), help ...string) *cli.Command {
+// domainCommand takes a domain with or without its kind before it. While a server runs, it
+// does the work.
+func domainCommand(name, text, state string, f func(dir, domain string) ([]string, error), served func(gateway.Admin, context.Context, string) ([]string, error), help ...string) *cli.Command {
 	return &cli.Command{
 		Name: name, Usage: text, ArgsUsage: "[site|rack|host|disk] NAME", Category: "cluster", Description: examples(help...),
 		Action: func(c *cli.Context) error {
@@ -167,7 +170,13 @@ func domainCommand(name, text, state string, f func(dir, domain string) ([]strin
 				}
 			}
 			e := envOf(c)
-			names, err := f(e.dir, domain)
+			var names []string
+			var err error
+			if a := gateway.DialAdmin(filepath.Join(e.dir, adminSocket)); a.Answers(c.Context) {
+				names, err = served(a, c.Context, domain)
+			} else {
+				names, err = f(e.dir, domain)
+			}
 			if err != nil {
 				return err
 			}
