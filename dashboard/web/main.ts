@@ -36,6 +36,7 @@ async function begin(): Promise<void> {
   }
   signIn.hidden = !session.sign_in_required;
   page.hidden = session.sign_in_required;
+  by("sections").hidden = session.sign_in_required;
   say(by("who"), session.signed_in ? `signed in as ${session.signed_in}` : "");
   by("sign-out").hidden = !session.signed_in;
   if (session.sign_in_required) {
@@ -68,6 +69,11 @@ async function tick(): Promise<void> {
 function lost(e: unknown): void {
   page.classList.add("stale");
   const why = e instanceof api.Refusal ? `The server cannot say how the cluster stands: ${e.message}.` : "The server does not answer.";
+  if (heard) {
+    by("headline").className = "stale";
+    say(by("headline"), `No word since ${f.clock(heard)}`);
+    document.title = "No word · Wattle";
+  }
   say(alert, heard ? `${why} What you see is from ${f.clock(heard)}; asking again.` : `${why} Asking again.`);
 }
 

@@ -219,6 +219,13 @@ test("what cannot be told apart is called indistinct, and what cannot be is refu
   await page.waitForFunction(() => /less than replica:3/.test(document.querySelector("#answer .verdict")?.textContent ?? ""));
 });
 
+test("what the command fails is seen on the page", async () => {
+  run("fail", "disk", "site3/rack2/host2/disk3", "--quiet");
+  await page.waitForSelector('[data-disk="site3/rack2/host2/disk3"].failed');
+  run("restore", "site3/rack2/host2/disk3", "--quiet");
+  await page.waitForFunction(() => !document.querySelector("#sites .drive.failed"));
+});
+
 test("the chart is read by keyboard, and is a table too", async () => {
   await page.waitForSelector("#power-chart svg");
   await page.locator("#power-chart .chart").focus();
@@ -284,8 +291,9 @@ test("a server that is gone is told, and so is its return", async () => {
   assert.match(await p.locator("#details").innerText(), /for looking only/);
   await stop(server);
   await p.waitForFunction(() => /does not answer\. What you see is from \d\d:/.test(document.getElementById("alert").textContent));
+  assert.match(await p.locator("#headline").innerText(), /No word since/, "what was whole may not be");
   await shot(p, "gone");
   const at = new URL(url).host;
   server = spawn(wattle, ["serve", "--listen", `127.0.0.1:${await port()}`, "--dashboard", at, "--log", "none"], { env, stdio: "ignore" });
-  await p.waitForFunction(() => document.getElementById("alert").textContent === "", undefined, { timeout: 60_000 });
+  await p.waitForFunction(() => document.getElementById("alert").textContent === "" && /whole/.test(document.getElementById("headline").textContent), undefined, { timeout: 60_000 });
 });
