@@ -23,19 +23,20 @@ func exportCommand() *cli.Command {
 		Description: "DISK is a directory of a disk, or one that holds some below it: as many as are left. Nothing is\n" +
 			"written to them. OUT/BUCKET/KEY gets the newest version of each object; a key that cannot be a\n" +
 			"path goes to OUT/BUCKET.keys. OUT/BUCKET.jsonl lists what was found, with metadata and what\n" +
-			"could not be read.\n\n" +
+			"could not be read. With --versions older versions go to OUT/BUCKET.versions/KEY/VERSION.\n\n" +
 			examples("wattle export /mnt/disk1 /mnt/disk2 /mnt/disk3 saved", "wattle export wattle-data/sites/site1 wattle-data/sites/site2 saved",
 				"wattle export --catalog backups/wattle-catalog-….db wattle-data saved"),
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "catalog", Usage: "objects as in this `COPY` of the catalog, as far as their bytes are still there"},
 			&cli.StringFlag{Name: "bucket", Usage: "this `BUCKET` alone"},
+			&cli.BoolFlag{Name: "versions", Usage: "older versions too, and delete markers in the lists"},
 		},
 		Action: func(c *cli.Context) error {
 			if err := arguments(c, 2, -1, "disks and a directory to write to"); err != nil {
 				return err
 			}
 			args := c.Args().Slice()
-			x := &export{e: envOf(c), out: args[len(args)-1], bucket: c.String("bucket")}
+			x := &export{e: envOf(c), out: args[len(args)-1], bucket: c.String("bucket"), versions: c.Bool("versions")}
 			return x.run(c.Context, args[:len(args)-1], c.String("catalog"))
 		},
 	}
@@ -43,9 +44,10 @@ func exportCommand() *cli.Command {
 
 // An export is one run of the command, and its account.
 type export struct {
-	e      *env
-	out    string
-	bucket string
+	e        *env
+	out      string
+	bucket   string
+	versions bool
 
 	found exported
 }
@@ -55,7 +57,8 @@ type exported struct {
 	Disks    int      `json:"disks"`
 	Missing  []string `json:"missing_disks,omitempty"`
 	Buckets  int      `json:"buckets"`
-	Objects  int      `json:"objects"` // written, whole
+	Objects  int      `json:"objects"`            // written, whole
+	Versions int      `json:"versions,omitempty"` // older ones, written, whole
 	Bytes    int64    `json:"bytes"`
 	Rebuilt  int      `json:"rebuilt"`   // of these, those that needed shards of others
 	Escaped  int      `json:"escaped"`   // of these, those whose key cannot be a path
@@ -66,8 +69,9 @@ type exported struct {
 // A manifestLine describes one object.
 type manifestLine struct {
 	cluster.Object
-	File  string `json:"file,omitempty"` // below OUT
-	Error string `json:"error,omitempty"`
+	Version string `json:"version,omitempty"` // of an older version
+	File    string `json:"file,omitempty"`    // below OUT
+	Error   string `json:"error,omitempty"`
 }
 
 func (x *export) run(ctx context.Context, paths []string, from string) error {
@@ -120,6 +124,9 @@ func (x *export) tell() error {
 		}
 	} else {
 		fmt.Fprintf(x.e.out, "%s: %s in %s, %s; %d needed rebuilding\n", x.out, count(f.Objects, "object"), count(f.Buckets, "bucket"), size(f.Bytes), f.Rebuilt)
+		if x.versions {
+			fmt.Fprintf(x.e.out, "%s\n", count(f.Versions, "older version"))
+		}
 	}
 	if f.Failed > 0 {
 		return fmt.Errorf("%s could not be read; the lists in %s name them: %w", count(f.Failed, "object"), x.out, cluster.ErrDataLost)
@@ -159,10 +166,43 @@ func (x *export) one(ctx context.Context, cl *cluster.Cluster, bucket string) (e
 		}
 		return enc.Encode(line)
 	})
+	if err == nil && x.versions {
+		err = x.older(ctx, g, bucket, enc)
+	}
 	if err != nil {
 		return err
 	}
 	return g.links(links)
+}
+
+// older exports the versions of a bucket's objects that are not the latest.
+func (x *export) older(ctx context.Context, g *treeGet, bucket string, enc *json.Encoder) (err error) {
+	failed := g.cl.Versions(ctx, bucket, "", "", "", func(o cluster.Object) bool {
+		if o.Latest && !o.Marker {
+			return true
+		}
+		line := manifestLine{Object: o, Version: o.VersionID()}
+		if !o.Marker {
+			x.olderVersion(ctx, g, &line)
+		}
+		if err = ctx.Err(); err == nil {
+			err = enc.Encode(line)
+		}
+		return err == nil
+	})
+	return errors.Join(failed, err)
+}
+
+func (x *export) olderVersion(ctx context.Context, g *treeGet, line *manifestLine) {
+	line.File = filepath.Join(line.Bucket+".versions", escaped(line.Key), line.Version)
+	if err := x.aside(ctx, g, line); err != nil {
+		line.File, line.Error = "", err.Error()
+		x.found.Failed++
+		x.e.talk("%s/%s, version %s: %v", line.Bucket, line.Key, line.Version, err)
+		return
+	}
+	x.found.Versions++
+	x.found.Bytes += line.Size
 }
 
 // object writes one object where its key says, or, where that cannot be, under a name made
@@ -213,7 +253,7 @@ func (x *export) aside(ctx context.Context, g *treeGet, line *manifestLine) erro
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	r, err := g.cl.Get(ctx, line.Bucket, line.Key, cluster.GetOptions{})
+	r, err := g.cl.Get(ctx, line.Bucket, line.Key, cluster.GetOptions{Version: line.Version})
 	if err != nil {
 		return err
 	}
