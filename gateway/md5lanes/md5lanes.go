@@ -5,7 +5,8 @@
 // at about 1.3 processor seconds a gigabyte it would be the dearest part of storing a large
 // object. Sixteen streams in lanes cost little more than two by themselves. Writing copies
 // into chunks; workers, at most one for every two processors, take the chunks of as many
-// streams as have one. Where AVX-512 is missing they hash one stream after another.
+// streams as have one, when all that are open do or one cannot wait. Where AVX-512 is missing
+// they hash one stream after another.
 package md5lanes
 
 //go:generate go run gen.go
@@ -30,22 +31,55 @@ type Hash struct {
 	size  uint64    // bytes of those
 	chunk []byte    // being filled
 
-	queue  [][]byte // guarded by work.mu
-	listed bool     // guarded by work.mu; in work.pending, or with a worker
-	moved  *sync.Cond
+	queue    [][]byte // guarded by work.mu
+	listed   bool     // guarded by work.mu; in work.pending, or with a worker
+	pressing bool     // guarded by work.mu; its writer waits, or will with the next chunk
+	ending   bool     // guarded by work.mu; its writer waits for all of it
+	moved    *sync.Cond
+	closed   bool
 }
 
 // work is what all streams share.
 var work struct {
-	mu      sync.Mutex
-	pending []*Hash // guarded by mu; have a chunk in their queue
-	workers int     // guarded by mu
+	mu       sync.Mutex
+	pending  []*Hash // guarded by mu; have a chunk in their queue
+	workers  int     // guarded by mu
+	open     int     // guarded by mu; streams
+	pressing int     // guarded by mu; streams
+}
+
+// ready tells whether a worker should begin: a lane that stays empty costs as much as a full
+// one. work.mu is held.
+func ready() bool {
+	n := len(work.pending)
+	return n > 0 && (n >= min(lanes, work.open) || work.pressing > 0)
+}
+
+// press sets whether a stream can wait; work.mu is held.
+func (h *Hash) press(on bool) {
+	if on && !h.pressing {
+		work.pressing++
+	} else if !on && h.pressing {
+		work.pressing--
+	}
+	h.pressing = on
+}
+
+// start starts a worker where one is needed; work.mu is held.
+func start() {
+	if ready() && (work.workers == 0 || len(work.pending) > lanes && work.workers < runtime.GOMAXPROCS(0)/2) {
+		work.workers++
+		go run()
+	}
 }
 
 var chunks = sync.Pool{New: func() any { return (*[chunkSize]byte)(make([]byte, chunkSize)) }}
 
 // New begins a stream.
 func New() *Hash {
+	work.mu.Lock()
+	work.open++
+	work.mu.Unlock()
 	return &Hash{state: [4]uint32{0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476}, moved: sync.NewCond(&work.mu)}
 }
 
@@ -76,24 +110,25 @@ func (h *Hash) submit(chunk []byte) {
 		h.moved.Wait()
 	}
 	h.queue = append(h.queue, chunk)
-	if h.listed {
-		return
+	h.press(len(h.queue) >= queued)
+	if !h.listed {
+		h.listed = true
+		work.pending = append(work.pending, h)
 	}
-	h.listed = true
-	work.pending = append(work.pending, h)
-	if work.workers == 0 || len(work.pending) > lanes && work.workers < runtime.GOMAXPROCS(0)/2 {
-		work.workers++
-		go run()
-	}
+	start()
 }
 
 // wait returns when all chunks are hashed.
 func (h *Hash) wait() {
 	work.mu.Lock()
 	defer work.mu.Unlock()
+	h.ending = true
+	h.press(h.listed)
+	start()
 	for h.listed {
 		h.moved.Wait()
 	}
+	h.ending = false
 }
 
 // Sum ends the stream and returns its MD5.
@@ -113,22 +148,30 @@ func (h *Hash) Sum() [md5.Size]byte {
 
 // Close gives back what the stream holds.
 func (h *Hash) Close() {
+	if h.closed {
+		return
+	}
+	h.closed = true
 	h.wait()
 	if h.chunk != nil {
 		giveBack(h.chunk)
 		h.chunk = nil
 	}
+	work.mu.Lock()
+	work.open--
+	start() // those that are left may be all that are open now
+	work.mu.Unlock()
 }
 
 func giveBack(chunk []byte) { chunks.Put((*[chunkSize]byte)(chunk[:chunkSize])) }
 
-// run hashes the chunks of as many streams at a time as there are lanes, until none is left.
+// run hashes the chunks of as many streams at a time as there are lanes, while it should.
 func run() {
 	var batch []*Hash
 	var data [][]byte
 	work.mu.Lock()
 	defer work.mu.Unlock()
-	for len(work.pending) > 0 {
+	for ready() {
 		n := min(lanes, len(work.pending))
 		batch = append(batch[:0], work.pending[:n]...)
 		work.pending = append(work.pending[:0], work.pending[n:]...)
@@ -145,6 +188,7 @@ func run() {
 			if h.listed = len(h.queue) > 0; h.listed {
 				work.pending = append(work.pending, h)
 			}
+			h.press(h.listed && h.ending)
 			h.moved.Broadcast()
 		}
 	}

@@ -30,8 +30,22 @@ func TestSums(t *testing.T) {
 	wg.Wait()
 	work.mu.Lock()
 	defer work.mu.Unlock()
-	if len(work.pending) > 0 {
-		t.Errorf("%d streams are still listed", len(work.pending))
+	if len(work.pending) > 0 || work.pressing != 0 || work.open != 0 {
+		t.Errorf("%d streams are still listed, %d pressing, %d open", len(work.pending), work.pressing, work.open)
+	}
+}
+
+// A stream that is open and gets nothing keeps no other waiting.
+func TestIdleStream(t *testing.T) {
+	idle := New()
+	defer idle.Close()
+	idle.Write(make([]byte, chunkSize-1))
+	p := make([]byte, 10*chunkSize+1)
+	h := New()
+	defer h.Close()
+	h.Write(p)
+	if got, want := h.Sum(), md5.Sum(p); got != want {
+		t.Errorf("%x, want %x", got, want)
 	}
 }
 
@@ -47,7 +61,9 @@ func TestCompress(t *testing.T) {
 		}
 		compress(batch, data)
 		for i, h := range batch {
-			if got, want := h.Sum(), md5.Sum(whole[i]); got != want {
+			got := h.Sum()
+			h.Close()
+			if want := md5.Sum(whole[i]); got != want {
 				t.Fatalf("stream %d of %d: %x, want %x", i, n, got, want)
 			}
 		}
