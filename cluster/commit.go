@@ -450,7 +450,12 @@ func (c *Cluster) packBatch(batch []*request, bill *bill) []*buffer {
 	}
 	buffers := make([]*buffer, len(columns))
 	for i, cols := range columns {
-		buffers[i] = newBuffer(c.stripeID(), scheme, cols, make([]byte, stripeBytes(scheme, cols)))
+		n := stripeBytes(scheme, cols)
+		if mem := c.pool.try(inSteps(n)); mem != nil {
+			buffers[i] = newBuffer(c.stripeID(), scheme, cols, mem)
+			continue
+		}
+		buffers[i] = newBuffer(c.stripeID(), scheme, cols, make([]byte, n)) // requests wait: this must not
 		buffers[i].mem = nil
 	}
 	for i, r := range items {

@@ -218,7 +218,8 @@ type stream struct {
 	key  seal.ID
 	salt seal.Salt
 
-	head     []byte // reserved from the pool
+	head     []byte               // reserved from the pool
+	lent     *[packLimit + 1]byte // of heads, when head is of it
 	reserved int64
 
 	mu      sync.Mutex
@@ -279,9 +280,19 @@ func (s *stream) grab(ctx context.Context, n int) error {
 		}
 		s.reserved = int64(n)
 	}
-	s.head = make([]byte, n)
+	if n <= packLimit/4 {
+		s.head = make([]byte, n)
+		return nil
+	}
+	if s.lent == nil {
+		s.lent = heads.Get().(*[packLimit + 1]byte)
+	}
+	s.head = s.lent[:n]
 	return nil
 }
+
+// heads are memory for what is read first.
+var heads = sync.Pool{New: func() any { return new([packLimit + 1]byte) }}
 
 // stripe reads one stripe, of which n bytes are in head, and tells whether it is the last.
 func (s *stream) stripe(ctx context.Context, n int) (last bool, err error) {
@@ -475,6 +486,9 @@ func (s *stream) close() {
 		}
 	}
 	s.c.pool.unreserve(s.reserved)
+	if s.lent != nil {
+		heads.Put(s.lent)
+	}
 }
 
 // readFull fills p from r. Its error is io.EOF when r ended, at or before the end of p.

@@ -120,6 +120,9 @@ const besideAfter = 128 << 10
 
 const chunkSize = 128 << 10
 
+// laneFrom is from how many bytes on an MD5 is taken together with others.
+const laneFrom = 32 << 10
+
 var chunkPool = sync.Pool{New: func() any { b := make([]byte, 0, chunkSize); return &b }}
 
 // newPayload prepares to read a body of about size bytes, 0 or less when that is not known.
@@ -157,7 +160,7 @@ func (f *front) newPayload(ctx context.Context, r io.Reader, size int64, given s
 }
 
 func (p *payload) startMD5(size int64) {
-	if size <= 0 || size > besideAfter {
+	if size <= 0 || size > laneFrom {
 		p.lane = md5lanes.New()
 		return
 	}

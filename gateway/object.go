@@ -444,32 +444,38 @@ func partsPage(parts []cluster.Part, marker *string, limit *int32) *s3response.O
 
 // DeleteObject removes an object or a version, or leaves a delete marker.
 func (f *front) DeleteObject(ctx context.Context, in *s3.DeleteObjectInput) (*s3.DeleteObjectOutput, error) {
+	out, spent, err := f.delete(in)
+	f.spent(ctx, "delete", spent)
+	return out, err
+}
+
+// delete is DeleteObject with what it cost, which is nil when nothing was deleted.
+func (f *front) delete(in *s3.DeleteObjectInput) (*s3.DeleteObjectOutput, *cluster.Spent, error) {
 	bucket, key, version := str(in.Bucket), str(in.Key), str(in.VersionId)
 	about := subject{bucket: bucket, key: key, version: version}
 	o := cluster.DeleteOptions{Version: version, IfMatch: strings.Trim(str(in.IfMatch), `"`)}
 	if in.IfMatchSize != nil || in.IfMatchLastModifiedTime != nil {
 		now, err := f.store.Head(f.ctx, bucket, key, version)
 		if err != nil {
-			return nil, f.fail(err, about)
+			return nil, nil, f.fail(err, about)
 		}
 		if in.IfMatchSize != nil && *in.IfMatchSize != now.Size {
-			return nil, s3err.GetPreconditionFailedErr(s3err.ConditionIfMatchSize)
+			return nil, nil, s3err.GetPreconditionFailedErr(s3err.ConditionIfMatchSize)
 		}
 		if t := in.IfMatchLastModifiedTime; t != nil && t.Unix() != now.Modified.Unix() {
-			return nil, s3err.GetPreconditionFailedErr(s3err.ConditionIfMatchLastModTime)
+			return nil, nil, s3err.GetPreconditionFailedErr(s3err.ConditionIfMatchLastModTime)
 		}
 		o.IfSequence = now.Sequence
 	}
 	gone, err := f.store.DeleteVersion(f.ctx, bucket, key, o)
 	switch {
 	case errors.Is(err, cluster.ErrObjectNotFound) && o.IfMatch == "", errors.Is(err, cluster.ErrVersionNotFound):
-		return &s3.DeleteObjectOutput{VersionId: ptr(version)}, nil
+		return &s3.DeleteObjectOutput{VersionId: ptr(version)}, nil, nil
 	case errors.Is(err, cluster.ErrPrecondition):
-		return nil, s3err.GetPreconditionFailedErr(s3err.ConditionIfMatch)
+		return nil, nil, s3err.GetPreconditionFailedErr(s3err.ConditionIfMatch)
 	case err != nil:
-		return nil, f.fail(err, about)
+		return nil, nil, f.fail(err, about)
 	}
-	f.spent(ctx, "delete", gone.Energy)
 	out := &s3.DeleteObjectOutput{VersionId: ptr(version)}
 	if gone.Marker {
 		out.DeleteMarker = ptr(true)
@@ -477,14 +483,15 @@ func (f *front) DeleteObject(ctx context.Context, in *s3.DeleteObjectInput) (*s3
 	if version == "" && gone.Marker {
 		out.VersionId = ptr(gone.VersionID())
 	}
-	return out, nil
+	return out, gone.Energy, nil
 }
 
 // DeleteObjects removes many, which share batches of the store.
 func (f *front) DeleteObjects(ctx context.Context, in *s3.DeleteObjectsInput) (s3response.DeleteResult, error) {
 	type outcome struct {
-		out *s3.DeleteObjectOutput
-		err error
+		out   *s3.DeleteObjectOutput
+		spent *cluster.Spent
+		err   error
 	}
 	var res s3response.DeleteResult
 	bucket := str(in.Bucket)
@@ -500,12 +507,23 @@ func (f *front) DeleteObjects(ctx context.Context, in *s3.DeleteObjectsInput) (s
 	g.SetLimit(64)
 	for i, o := range list {
 		g.Go(func() error {
-			out, err := f.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &bucket, Key: o.Key, VersionId: o.VersionId, IfMatch: o.ETag, IfMatchSize: o.Size, IfMatchLastModifiedTime: o.LastModifiedTime})
-			outcomes[i] = outcome{out, err}
+			out, spent, err := f.delete(&s3.DeleteObjectInput{Bucket: &bucket, Key: o.Key, VersionId: o.VersionId, IfMatch: o.ETag, IfMatchSize: o.Size, IfMatchLastModifiedTime: o.LastModifiedTime})
+			outcomes[i] = outcome{out, spent, err}
 			return nil
 		})
 	}
 	g.Wait()
+	var all *cluster.Spent
+	for _, o := range outcomes {
+		switch {
+		case o.spent == nil:
+		case all == nil:
+			all = ptr(*o.spent)
+		default:
+			*all = all.Plus(*o.spent)
+		}
+	}
+	f.spent(ctx, "delete", all)
 	for i, o := range list {
 		key, version := str(o.Key), str(o.VersionId)
 		if err := outcomes[i].err; err != nil {

@@ -172,6 +172,11 @@ func run() {
 	work.mu.Lock()
 	defer work.mu.Unlock()
 	for ready() {
+		if len(work.pending) < min(lanes, work.open) { // whoever is about to write may come along
+			work.mu.Unlock()
+			runtime.Gosched()
+			work.mu.Lock()
+		}
 		n := min(lanes, len(work.pending))
 		batch = append(batch[:0], work.pending[:n]...)
 		work.pending = append(work.pending[:0], work.pending[n:]...)
