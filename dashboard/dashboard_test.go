@@ -413,6 +413,10 @@ func TestState(t *testing.T) {
 		t.Errorf("%s, %d away, repair %+v; want it whole 36 s from now", st.Health, st.Totals.Away, st.Repair)
 	}
 	up.Begin(f.clock().Add(time.Hour - 10*time.Second))
+	if st = get(); !st.Repair.Running || st.Repair.Measured || st.Repair.For != 10 || st.Repair.WholeIn != 1 {
+		t.Errorf("repair %+v; want it running for 10 s, and 6 s of work estimated", st.Repair)
+	}
+	up.Begin(f.clock().Add(time.Hour - 10*time.Second))
 	up.Progress(100e6, 400e6)
 	if st = get(); !st.Repair.Running || !st.Repair.Measured || st.Repair.WholeIn != 30 {
 		t.Errorf("repair %+v; want 30 s left at the measured pace", st.Repair)

@@ -81,6 +81,7 @@ func (u *Upkeep) End(now time.Time, r cluster.RepairReport) {
 type RepairState struct {
 	Automatic bool    `json:"automatic"` // the server repairs by itself
 	Running   bool    `json:"running"`
+	For       float64 `json:"running_seconds,omitempty"`
 	Done      int64   `json:"done_bytes,omitempty"` // of shards, while it runs
 	Total     int64   `json:"total_bytes,omitempty"`
 	Pace      float64 `json:"bytes_per_second,omitempty"` // as measured, or what upkeep may do at most
@@ -103,13 +104,16 @@ func (u *Upkeep) of(s cluster.Status, now time.Time) (r RepairState) {
 		return r
 	}
 	took := now.Sub(u.begun).Seconds()
+	if r.Running {
+		r.For = took
+	}
 	switch {
 	case r.Running && u.done > 0 && took > 0:
 		r.Done, r.Total, r.Measured, r.Pace = u.done, u.total, true, float64(u.done)/took
 		r.WholeIn = float64(u.total-u.done) / r.Pace
 	case r.Running:
 		r.Total = u.total
-		r.WholeIn = float64(s.RepairIO) / r.Pace
+		r.WholeIn = max(1, float64(s.RepairIO)/r.Pace-took) // nothing is recorded yet
 	default:
 		r.NextIn = max(0, u.next.Sub(now).Seconds())
 		r.Blocked = u.last.Left

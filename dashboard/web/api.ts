@@ -33,6 +33,7 @@ export interface Survival { sites: number; disks: number }
 export interface Repair {
   automatic: boolean;
   running: boolean;
+  running_seconds?: number;
   done_bytes?: number;
   total_bytes?: number;
   bytes_per_second?: number;

@@ -18,15 +18,21 @@ export class RepairCard {
     const lines = [...counts(s), ...when(s)];
     const said = JSON.stringify([lines, away, r.running]);
     const bar = by("repair-body").querySelector("progress");
-    if (bar && r.total_bytes) bar.value = (r.done_bytes ?? 0) / r.total_bytes;
+    if (bar) bar.value = part(r);
     if (said === this.said) return;
     this.said = said;
     put(by("repair-body"),
       ...lines.map((text, i) => h("p", { class: i === 0 ? "lead" : "" }, text)),
-      r.running && h("progress", { max: "1", value: r.total_bytes ? (r.done_bytes ?? 0) / r.total_bytes : null, "aria-label": "Repair" }),
+      r.running && h("progress", { max: "1", value: part(r), "aria-label": "Repair" }),
       away.length > 0 && h("div", {}, h("h3", {}, "Out of service"), h("ul", { class: "chips" }, ...away.map((a) => h("li", {}, a)))));
     say(by("repair-title"), "Degraded and repair");
   }
+}
+
+/** How much of a round of repair is over, by time. */
+function part(r: api.Repair): number {
+  const past = r.running_seconds ?? 0;
+  return past / Math.max(1, past + (r.whole_in_seconds ?? 0));
 }
 
 function counts(s: api.State): string[] {
