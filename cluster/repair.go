@@ -62,6 +62,7 @@ type sickness struct {
 }
 
 const (
+	toldLeft       = 3 // stripes that could not be made whole of which each is told why
 	repairParallel = 8
 	repairGroup    = 128 // stripes whose new places are synced and recorded together
 )
@@ -87,6 +88,9 @@ func (c *Cluster) RepairWith(ctx context.Context, o RepairOptions) (RepairReport
 	ctx = c.bill(energy.ForRepair).on(ctx)
 	r := &repair{c: c, o: o, pace: c.newPace(o.Rate), lost: map[uint64]bool{}}
 	err := r.run(ctx)
+	if more := r.rep.Left - toldLeft; more > 0 {
+		c.notify("repair: %d more stripes could not be made whole", more)
+	}
 	if err == nil && len(r.lost) > 0 {
 		err = r.checkpoint(ctx)
 	}
@@ -413,7 +417,9 @@ func (r *repair) stripe(ctx context.Context, s sickness) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err != nil {
-		r.c.notify("repair of stripe %x: %v", p.ID, err)
+		if r.rep.Left < toldLeft {
+			r.c.notify("repair of stripe %x: %v", p.ID, err)
+		}
 		r.rep.Left++
 		return ctx.Err()
 	}

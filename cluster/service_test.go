@@ -142,3 +142,27 @@ func TestFailRefuses(t *testing.T) {
 		t.Errorf("fail by a reader: %v, want %v", err, ErrReadOnly)
 	}
 }
+
+// TestRepairTellsLittle: with a site away, repair does not say of each stripe that it has to
+// wait.
+func TestRepairTellsLittle(t *testing.T) {
+	c, _ := newCluster(t, InitOptions{})
+	put(t, c, "object", randomBytes(30<<20, 5))
+	if _, err := c.Fail(ctx, "site2"); err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	var told []string
+	c.notify = func(format string, a ...any) {
+		mu.Lock()
+		defer mu.Unlock()
+		told = append(told, fmt.Sprintf(format, a...))
+	}
+	r, err := c.Repair(ctx, nil)
+	if err != nil || r.Left <= toldLeft {
+		t.Fatalf("%d stripes left: %v; want more than %d", r.Left, err, toldLeft)
+	}
+	if want := fmt.Sprintf("repair: %d more stripes could not be made whole", r.Left-toldLeft); len(told) != toldLeft+1 || told[toldLeft] != want {
+		t.Errorf("told %q, want %d reasons and %q", told, toldLeft, want)
+	}
+}
