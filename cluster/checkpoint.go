@@ -313,6 +313,9 @@ func (c *Cluster) Checkpoint(ctx context.Context) (uint64, int64, error) {
 		return 0, 0, err
 	}
 	defer c.checkpointing.Release(1)
+	if err := c.ledgerIntoCheckpoint(ctx); err != nil {
+		return 0, 0, fmt.Errorf("checkpoint: energy ledger: %w", err)
+	}
 	r, w := io.Pipe()
 	var seq uint64
 	size := int64(0)

@@ -153,6 +153,8 @@ type PutOptions struct {
 	Version string
 	// Room, when set, is what was reserved for it.
 	Room *Reservation
+	// User, when set, asks for it, and is charged for it in the energy ledger.
+	User string
 }
 
 // GetOptions select a range: Length < 0 or 0 with Offset 0 means to the end. A negative
@@ -160,6 +162,7 @@ type PutOptions struct {
 type GetOptions struct {
 	Offset, Length int64
 	Version        string // empty: the latest
+	User           string // asks for it, as with PutOptions
 	// Select, when set, chooses Offset and Length for what was found, or refuses. A Length
 	// of 0 then reads nothing.
 	Select func(Object) (offset, length int64, err error)

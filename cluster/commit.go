@@ -31,6 +31,7 @@ type request struct {
 	dirty   map[placement.DiskID]bool
 
 	bill *bill        // of what a large object used before the batch
+	user string       // who asked, "" when nobody known did
 	room *Reservation // nil, or what ends when the batch is counted
 
 	many []*request // in place of all else: requests that go into one batch

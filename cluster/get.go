@@ -85,7 +85,7 @@ func (c *Cluster) Get(ctx context.Context, bucket, key string, o GetOptions) (Re
 	done := func() { c.serving.Add(-1); unpin() }
 	ctx, cancel := context.WithCancel(ctx)
 	parts := c.parts(layout, from, to)
-	b := c.bill(energy.ForGet, energy.Share{Bucket: bucket, Weight: 1})
+	b := c.bill(energy.ForGet, energy.Share{Bucket: bucket, Weight: 1, User: o.User})
 	return &reader{c: c, bill: b, ctx: b.on(ctx), cancel: cancel, unpin: done, object: obj,
 		parts: parts, many: len(parts) > 1, bad: map[placement.DiskID]bool{}}, nil
 }
@@ -111,8 +111,9 @@ type part struct {
 	packed   *extent
 	shard    uint32 // column length of a spread stripe, before it was encrypted
 	from, to int64
-	key      seal.ID // of a spread stripe; 0: it is not encrypted
+	key      seal.ID // 0: it is not encrypted
 	salt     seal.Salt
+	stripe   *stripe // nil, or as it was looked up already
 }
 
 // parts cuts [from, to) of an object into the stripes that hold it.
@@ -172,6 +173,54 @@ const readAhead = 2
 func (r *reader) Object() Object { return r.object }
 
 func (r *reader) Energy() Spent { return r.bill.spent() }
+
+// planned is how many stripes Estimate looks at.
+const planned = 4
+
+// Estimate returns what reading will take, by the model and before anything was read: one
+// read, after a seek, of each column of the first stripes, from drives that are awake and
+// sound, and in proportion for the rest.
+func (r *reader) Estimate() Spent {
+	s := Spent{Status: energy.Model, Boundary: energy.Boundary}
+	total, seen := int64(0), int64(0)
+	for i := range r.parts {
+		p := &r.parts[i]
+		total += p.to - p.from
+		if i >= planned {
+			continue
+		}
+		if p.stripe, _ = r.c.catalog.stripeByID(r.ctx, p.id); p.stripe == nil {
+			continue // reading will say why
+		}
+		s.Joules += r.c.estimate(*p)
+		seen += p.to - p.from
+	}
+	if seen > 0 {
+		s.Joules *= float64(total) / float64(seen)
+	}
+	return s
+}
+
+// estimate is what reading a part takes, in joules.
+func (c *Cluster) estimate(p part) (joules float64) {
+	read := func(i int, n int64) {
+		if d := p.stripe.Places[i].Disk; d != none {
+			m := energy.MeterOf(c.byID[d].Profile)
+			joules += float64(m.Energy(m.Busy(energy.Work{Reads: 1, ReadSeeks: 1, BytesRead: n})).Joules())
+		}
+	}
+	if p.packed != nil {
+		if col := int(p.packed.Col); col < len(p.stripe.Places) {
+			read(col, p.packed.Len)
+		}
+		return joules
+	}
+	order, lo, hi := p.ranges(len(p.stripe.Columns))
+	for _, i := range order {
+		read(i, int64(hi[i]-lo[i]))
+	}
+	return joules
+}
 
 func (r *reader) Degraded() Degraded {
 	r.mu.Lock()
@@ -296,7 +345,10 @@ func (c *Cluster) need(p part) int {
 // fetch reads a part into mem. When an address no longer holds what the catalog said, it
 // looks again, since the shard may have moved; only an unchanged address is damage.
 func (r *reader) fetch(p part, mem []byte) ([][]byte, error) {
-	s, err := r.c.catalog.stripeByID(r.ctx, p.id)
+	s, err := p.stripe, error(nil)
+	if s == nil {
+		s, err = r.c.catalog.stripeByID(r.ctx, p.id)
+	}
 	if err != nil {
 		return nil, r.wrap(err)
 	}

@@ -3,15 +3,18 @@ package cluster
 import (
 	"bufio"
 	"bytes"
+	"compress/flate"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -139,17 +142,19 @@ func (b *bill) spent() Spent {
 
 // batchBill is the bill of a batch, shared by the bytes that its requests bring.
 func (c *Cluster) batchBill(batch []*request) *bill {
-	at := map[string]int{}
+	type bearer struct{ bucket, user string }
+	at := map[bearer]int{}
 	var shares []energy.Share
 	for _, r := range batch {
 		if r.rec.Bucket == "" {
 			continue
 		}
-		i, ok := at[r.rec.Bucket]
+		who := bearer{r.rec.Bucket, r.user}
+		i, ok := at[who]
 		if !ok {
 			i = len(shares)
-			at[r.rec.Bucket] = i
-			shares = append(shares, energy.Share{Bucket: r.rec.Bucket})
+			at[who] = i
+			shares = append(shares, energy.Share{Bucket: who.bucket, User: who.user})
 		}
 		shares[i].Weight += r.weight()
 	}
@@ -629,20 +634,66 @@ func noteFaults(dir string, cfg config, names []string, off bool, now time.Time)
 	return addLedgerNote(dir, note)
 }
 
-// carryLedger takes the ledger of an old catalog, if it can be read, over into one that was
-// recovered.
+// settingLedger is the setting of the cluster under which a checkpoint has the ledger, deflated,
+// since it may be larger than all the rest. No journal
+// has it: the next checkpoint brings a newer one.
+const settingLedger = "energy/ledger"
+
+// ledgerIntoCheckpoint puts the ledger, as it is now, where the next checkpoint takes it along.
+func (c *Cluster) ledgerIntoCheckpoint(ctx context.Context) error {
+	l, err := c.Ledger()
+	if err != nil {
+		return err
+	}
+	p, err := l.Encode()
+	if err != nil {
+		return err
+	}
+	var small bytes.Buffer
+	z, err := flate.NewWriter(&small, flate.BestCompression)
+	if err != nil {
+		return err
+	}
+	if _, err := z.Write(p); err != nil {
+		return err
+	}
+	if err := z.Close(); err != nil {
+		return err
+	}
+	r := record{Kind: recSetting, Name: settingLedger, Value: small.String()}
+	err = c.catalog.update(ctx, func(t *tx) error { return t.set(r) })
+	c.settings.forget([]record{r})
+	return err
+}
+
+// carryLedger gives a recovered catalog the ledger of the old one, or, when that cannot be read,
+// of the checkpoint that recovery began from. Without either a new one begins.
 func carryLedger(ctx context.Context, old string, into *catalog) error {
-	from, err := openCatalog(old, forReading)
-	if err != nil {
-		return nil //nolint:nilerr // it is lost: a new one begins
+	for _, read := range []func() ([]byte, error){
+		func() ([]byte, error) {
+			from, err := openCatalog(old, forReading)
+			if err != nil {
+				return nil, err
+			}
+			defer from.close()
+			return from.meta(ledgerKey)
+		},
+		func() ([]byte, error) {
+			set, err := into.settings(ctx, "")
+			if err != nil {
+				return nil, err
+			}
+			const most = 64 << 20 // of a ledger; far above any
+			return io.ReadAll(io.LimitReader(flate.NewReader(strings.NewReader(set.Values[settingLedger])), most))
+		},
+	} {
+		p, err := read()
+		if err == nil {
+			_, err = energy.DecodeLedger(p)
+		}
+		if err == nil {
+			return into.update(ctx, func(t *tx) error { return t.setMeta(ledgerKey, p) })
+		}
 	}
-	defer from.close()
-	p, err := from.meta(ledgerKey)
-	if err != nil {
-		return nil //nolint:nilerr // as above
-	}
-	if _, err := energy.DecodeLedger(p); err != nil {
-		return nil //nolint:nilerr // as above
-	}
-	return into.update(ctx, func(t *tx) error { return t.setMeta(ledgerKey, p) })
+	return nil
 }

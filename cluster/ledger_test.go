@@ -353,3 +353,65 @@ func TestLedgerWhileBusy(t *testing.T) {
 	c = reopen(t, c, Options{Now: h.now})
 	sameHoldings(t, c, account(t, c))
 }
+
+// TestLedgerFromCheckpoint: with the catalog gone, the account goes on from the newest checkpoint.
+func TestLedgerFromCheckpoint(t *testing.T) {
+	for _, with := range []bool{false, true} {
+		c, dir := newCluster(t, InitOptions{})
+		put(t, c, "k", randomBytes(2<<20, 1))
+		var at *energy.Ledger
+		if with {
+			if _, _, err := c.Checkpoint(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+		at, err := c.Ledger()
+		if err != nil {
+			t.Fatal(err)
+		}
+		put(t, c, "later", randomBytes(2<<20, 2))
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+		removeCatalog(filepath.Join(dir, "catalog.db"))
+		if _, err := Recover(ctx, dir, Options{}, nil); err != nil {
+			t.Fatal(err)
+		}
+		c = open(t, dir, Options{})
+		l, err := c.Ledger()
+		if err != nil || l.Check() != nil {
+			t.Fatal(err, l.Check())
+		}
+		before, after := at.Buckets["bucket"].Spent[energy.ForPut], l.Buckets["bucket"].Spent[energy.ForPut]
+		if since := l.Since.Equal(at.Since); since != with || with && (after.IsZero() || before.Less(after)) {
+			t.Errorf("checkpoint %v: begun %s, was %s; %s J for puts, was %s", with, l.Since, at.Since, after, before)
+		}
+		if want := c.raw(4 << 20); l.Buckets["bucket"].Raw != want {
+			t.Errorf("checkpoint %v: %d raw bytes, want %d", with, l.Buckets["bucket"].Raw, want)
+		}
+	}
+}
+
+// TestEstimate: what a read is said to take before it begins is near what it takes.
+func TestEstimate(t *testing.T) {
+	c, _ := newMemCluster(t, InitOptions{}, 0)
+	for i, n := range []int{5000, 300_000, 3 << 20, 20 << 20} {
+		key := fmt.Sprint(i)
+		put(t, c, key, randomBytes(n, 1))
+		for _, o := range []GetOptions{{}, {Offset: int64(n / 3), Length: int64(n / 2)}} {
+			r, err := c.Get(ctx, "bucket", key, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			before := r.(*reader).Estimate()
+			if _, err := r.WriteTo(io.Discard); err != nil {
+				t.Fatal(err)
+			}
+			after := r.Energy()
+			r.Close()
+			if q := before.Joules / after.Joules; !(q > 0.7 && q < 1.5) || before.Status != energy.Model || before.Boundary != after.Boundary {
+				t.Errorf("%d bytes, %+v: estimated %v, then it took %v", n, o, before, after)
+			}
+		}
+	}
+}

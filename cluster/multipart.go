@@ -40,7 +40,7 @@ func (c *Cluster) StartUpload(ctx context.Context, bucket, key string, o PutOpti
 		return Upload{}, err
 	}
 	rec := record{Kind: recUpload, Bucket: bucket, Key: key, Time: c.now(), ContentType: o.ContentType, Meta: o.Meta, Attributes: o.Attributes}
-	got, err := c.submit(ctx, &request{rec: rec})
+	got, err := c.submit(ctx, &request{rec: rec, user: o.User})
 	return Upload{Bucket: bucket, Key: key, ID: uploadID(got.Sequence), Created: got.Modified, ContentType: o.ContentType, Meta: o.Meta, Attributes: o.Attributes}, err
 }
 
@@ -76,7 +76,7 @@ func (c *Cluster) CompleteUpload(ctx context.Context, bucket, key, upload string
 	for _, p := range parts {
 		rec.Chosen = append(rec.Chosen, chosenPart{p.Number, p.Sequence})
 	}
-	return c.submit(ctx, &request{rec: rec, room: o.Room})
+	return c.submit(ctx, &request{rec: rec, room: o.Room, user: o.User})
 }
 
 // AbortUpload drops an upload and its parts.

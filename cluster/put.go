@@ -146,7 +146,7 @@ func (c *Cluster) Copy(ctx context.Context, fromBucket, fromKey, bucket, key str
 		o.Attributes = src.Attributes
 		o.Retention, o.LegalHold = Retention{}, false
 	}
-	return c.submit(ctx, &request{room: o.Room, rec: record{Kind: recCopy, Bucket: bucket, Key: key, Time: c.now(),
+	return c.submit(ctx, &request{room: o.Room, user: o.User, rec: record{Kind: recCopy, Bucket: bucket, Key: key, Time: c.now(),
 		From: fromBucket, FromKey: fromKey, FromSequence: src.Sequence, Replace: o.Replace || o.ContentType != "" || o.Meta != nil,
 		ContentType: o.ContentType, Meta: o.Meta, Attributes: o.Attributes, IfAbsent: o.IfAbsent, IfSequence: o.IfSequence, IfMatch: o.IfMatch}})
 }
@@ -174,7 +174,7 @@ func (c *Cluster) stream(ctx context.Context, rec record, r io.Reader, o PutOpti
 	if err := c.reserve.admits(); err != nil {
 		return Object{}, fmt.Errorf("%s/%s: %w", rec.Bucket, rec.Key, err)
 	}
-	req := &request{rec: rec, room: o.Room, bill: c.bill(energy.ForPut, energy.Share{Bucket: rec.Bucket, Weight: 1})}
+	req := &request{rec: rec, room: o.Room, user: o.User, bill: c.bill(energy.ForPut, energy.Share{Bucket: rec.Bucket, Weight: 1, User: o.User})}
 	s := &stream{c: c, req: req, r: r, hint: o.Size, bill: req.bill}
 	if key, ok := c.sealingKey(); ok { // one salt an object: its units differ by their places
 		s.key, s.salt = key.ID(), seal.NewSalt()

@@ -224,6 +224,7 @@ type DeleteOptions struct {
 	Version    string // empty: the object, leaving a delete marker in a bucket with versions
 	IfMatch    string // if not empty, fail unless the key has this ETag; * is any
 	IfSequence int64  // if not 0, fail unless the key has this sequence
+	User       string // asks for it, as with PutOptions
 }
 
 // DeleteVersion removes a version for good, or an object as its bucket's versioning says.
@@ -240,7 +241,7 @@ func (c *Cluster) DeleteVersion(ctx context.Context, bucket, key string, o Delet
 	if err := c.expect(ctx, bucket); err != nil {
 		return Object{}, err
 	}
-	return c.submit(ctx, &request{rec: record{Kind: recDelete, Bucket: bucket, Key: key, Time: c.now(), Version: seq,
+	return c.submit(ctx, &request{user: o.User, rec: record{Kind: recDelete, Bucket: bucket, Key: key, Time: c.now(), Version: seq,
 		IfMatch: o.IfMatch, IfSequence: o.IfSequence}})
 }
 

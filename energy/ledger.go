@@ -100,10 +100,12 @@ func (p *Parts) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// A Share is the part of a bucket in some work; Weight is relative, bytes as a rule.
+// A Share is the part of a bucket in some work; Weight is relative, bytes as a rule. User, when
+// it is known, is who asked for it.
 type Share struct {
 	Bucket string
 	Weight uint64
+	User   string
 }
 
 // A Place says which drive a number is.
@@ -135,6 +137,33 @@ type DriveAccount struct {
 type BucketAccount struct {
 	Raw   int64 `json:"raw"` // bytes that its objects take under their scheme, now
 	Spent Parts `json:"spent"`
+	// Users is what of Spent users have asked for, by their access keys.
+	Users map[string]*Parts `json:"users,omitempty"`
+}
+
+// book charges a bucket, and who asked.
+func (b *BucketAccount) book(user string, why Cause, a Amount) {
+	b.Spent[why] = b.Spent[why].Plus(a)
+	if user == "" {
+		return
+	}
+	p := b.Users[user]
+	if p == nil {
+		p = &Parts{}
+		if b.Users == nil {
+			b.Users = map[string]*Parts{}
+		}
+		b.Users[user] = p
+	}
+	p[why] = p[why].Plus(a)
+}
+
+// asked sums what users have asked for.
+func (b *BucketAccount) asked() (sum Parts) {
+	for _, p := range b.Users {
+		sum.Add(*p)
+	}
+	return sum
 }
 
 // Settings say how a ledger counts.
@@ -313,16 +342,14 @@ func (l *Ledger) share(why Cause, a Amount, shares []Share) {
 	case 0:
 		l.Pending[why] = l.Pending[why].Plus(a)
 	case 1:
-		b := l.bucket(shares[0].Bucket)
-		b.Spent[why] = b.Spent[why].Plus(a)
+		l.bucket(shares[0].Bucket).book(shares[0].User, why, a)
 	default:
 		weights := make([]uint64, len(shares))
 		for i, s := range shares {
 			weights[i] = s.Weight
 		}
 		for i, part := range a.Split(weights) {
-			b := l.bucket(shares[i].Bucket)
-			b.Spent[why] = b.Spent[why].Plus(part)
+			l.bucket(shares[i].Bucket).book(shares[i].User, why, part)
 		}
 	}
 }
@@ -440,6 +467,13 @@ func (l *Ledger) Check() error {
 			return fmt.Errorf("%w: %s: drives and coding used %s J, buckets and unallocated space were charged %s J", ErrLedger, Cause(c), a, held[c])
 		}
 	}
+	for name, b := range l.Buckets {
+		for c, a := range b.asked() {
+			if b.Spent[c].Less(a) {
+				return fmt.Errorf("%w: bucket %q: users asked for %s J of %s, and it bears %s J", ErrLedger, name, a, Cause(c), b.Spent[c])
+			}
+		}
+	}
 	for id, d := range l.Drives {
 		if got, want := d.Times.Sum()+d.Unseen, d.At.Sub(l.Since); got > want {
 			return fmt.Errorf("%w: drive %d (%s): times of %s sum to more than its age, %s", ErrLedger, id, d.Name, got, want)
@@ -479,6 +513,11 @@ func DecodeLedger(p []byte) (*Ledger, error) {
 	for name, b := range l.Buckets {
 		if b == nil || b.Raw < 0 {
 			return nil, fmt.Errorf("%w: bucket %q: less than nothing held", ErrLedger, name)
+		}
+		for user, p := range b.Users {
+			if p == nil {
+				return nil, fmt.Errorf("%w: bucket %q: user %q: no account", ErrLedger, name, user)
+			}
 		}
 	}
 	return l, l.Check()

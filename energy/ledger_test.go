@@ -112,7 +112,7 @@ func TestConservation(t *testing.T) {
 		now := epoch
 		names := []string{"alpha", "beta", "gamma"}
 		shares := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Share {
-			return Share{rapid.SampledFrom(names).Draw(t, "bucket"), rapid.Uint64Range(0, 1e15).Draw(t, "weight")}
+			return Share{rapid.SampledFrom(names).Draw(t, "bucket"), rapid.Uint64Range(0, 1e15).Draw(t, "weight"), rapid.SampledFrom([]string{"", "anna", "ben"}).Draw(t, "user")}
 		}), 0, 4)
 		steps := map[string]func(*rapid.T){
 			"wait": func(t *rapid.T) {
@@ -177,9 +177,51 @@ func conserved(t *rapid.T, l *Ledger) {
 			}
 		}
 	}
+	for _, spread := range []bool{false, true} {
+		var sum Amount
+		for _, r := range l.ByUser(func(bucket string) string { return map[string]string{"alpha": "anna", "beta": "carl"}[bucket] }, spread) {
+			if sum = sum.Plus(r.Joules); all.Less(r.Joules) {
+				t.Fatalf("by user, spread %v: %s bears %s J of %s", spread, r.Name, r.Joules, all)
+			}
+		}
+		if sum != all {
+			t.Fatalf("by user, spread %v: %s J in parts of %s", spread, sum, all)
+		}
+	}
 	e := l.Band()
 	if e.Validate() != nil || math.Abs(e.Typical-float64(all.Joules())) > 1e-6*e.Typical+1e-3 {
 		t.Fatalf("band %+v of %s J", e, all)
+	}
+}
+
+// TestByUser: who asks bears the asking, who owns the bucket the rest of it.
+func TestByUser(t *testing.T) {
+	l := ledger(0)
+	l.Hold(epoch, "photos", 6e12)
+	w := Work{Reads: 1, ReadSeeks: 1, BytesRead: 1e6}
+	asked := l.Work(epoch.Add(time.Second), 0, ForGet, w, []Share{{Bucket: "photos", User: "ben", Weight: 1}})
+	strange := l.Work(epoch.Add(2*time.Second), 0, ForGet, w, []Share{{Bucket: "photos", Weight: 1}})
+	l.Settle(epoch.Add(time.Hour))
+	rows := map[string]Row{}
+	for _, r := range l.ByUser(func(string) string { return "anna" }, false) {
+		rows[r.Name] = r
+	}
+	if got := rows["ben"]; got.Joules != asked || got.Causes[ForGet] != asked {
+		t.Errorf("ben bears %+v, want %s J", got, asked)
+	}
+	if got := rows["anna"]; got.Causes[ForGet] != strange || got.Causes[ForIdle].IsZero() {
+		t.Errorf("anna bears %+v, want %s J of gets and the idling", got, strange)
+	}
+	for _, r := range l.ByUser(func(string) string { return "" }, false) {
+		rows[r.Name] = r
+	}
+	if rows[NoUser].Joules != rows["anna"].Joules || rows[Unallocated].Joules.IsZero() {
+		t.Errorf("without an owner: %+v", rows)
+	}
+	for _, bad := range []string{`{"users":{"ben":{"get":5}}}`, `{"users":{"ben":null}}`} {
+		if _, err := DecodeLedger([]byte(`{"buckets":{"b":` + bad + `}}`)); !errors.Is(err, ErrLedger) {
+			t.Errorf("%s: %v", bad, err)
+		}
 	}
 }
 
@@ -189,7 +231,7 @@ func TestYear(t *testing.T) {
 	l.Settings.Gap = -1
 	l.Hold(epoch, "half", 6e12)
 	for m := range 12 {
-		l.Work(epoch.Add(time.Duration(m)*Year/12), 0, ForGet, Work{Reads: 1000, ReadSeeks: 1000, BytesRead: 1e9}, []Share{{"half", 1}})
+		l.Work(epoch.Add(time.Duration(m)*Year/12), 0, ForGet, Work{Reads: 1000, ReadSeeks: 1000, BytesRead: 1e9}, []Share{{Bucket: "half", Weight: 1}})
 	}
 	l.Resume(epoch.Add(Year))
 	es3 := l.Drives[1].Spent.Sum().Joules().KWh()
@@ -216,7 +258,7 @@ func TestHold(t *testing.T) {
 	l := ledger(0)
 	l.Hold(epoch, "early", 6e12)
 	later := epoch.Add(time.Hour)
-	l.Work(later, 0, ForPut, Work{Writes: 1, WriteSeeks: 1}, []Share{{"late", 1}})
+	l.Work(later, 0, ForPut, Work{Writes: 1, WriteSeeks: 1}, []Share{{Bucket: "late", Weight: 1}})
 	l.Hold(later, "late", 6e12)
 	l.Settle(later)
 	if late := l.Buckets["late"].Spent; !late[ForIdle].IsZero() || late[ForPut].IsZero() {
@@ -271,7 +313,7 @@ func TestSpinDownNext(t *testing.T) {
 func TestStandby(t *testing.T) {
 	l := ledger(10 * time.Minute)
 	l.Hold(epoch, "b", 1)
-	spent := l.Work(epoch.Add(time.Hour), 1, ForGet, Work{Reads: 1, ReadSeeks: 1}, []Share{{"b", 1}})
+	spent := l.Work(epoch.Add(time.Hour), 1, ForGet, Work{Reads: 1, ReadSeeks: 1}, []Share{{Bucket: "b", Weight: 1}})
 	d := l.Drives[1]
 	if d.Times[Idle] != 10*time.Minute || d.Times[Standby] != 50*time.Minute || d.Starts != 1 || d.Times[SpinUp] == 0 {
 		t.Errorf("%+v", d)
@@ -368,7 +410,7 @@ func TestAbsorb(t *testing.T) {
 
 func FuzzDecodeLedger(f *testing.F) {
 	l := ledger(time.Hour)
-	l.Work(epoch.Add(time.Hour), 1, ForGet, Work{Reads: 1, ReadSeeks: 1}, []Share{{"b", 1}})
+	l.Work(epoch.Add(time.Hour), 1, ForGet, Work{Reads: 1, ReadSeeks: 1}, []Share{{Bucket: "b", Weight: 1}})
 	l.Settle(epoch.Add(2 * time.Hour))
 	p, err := l.Encode()
 	if err != nil {
@@ -424,7 +466,7 @@ func ExampleLedger() {
 	l := NewLedger(now)
 	l.Set(now, 1, Place{Site: "paris", Name: "paris/d1", Profile: "seagate-es3-4tb-sata", Capacity: 4e12})
 	l.Hold(now, "photos", 1e12)
-	l.Work(now, 1, ForPut, Work{Writes: 2, WriteSeeks: 2, Syncs: 1, BytesWritten: 1e9}, []Share{{"photos", 1}})
+	l.Work(now, 1, ForPut, Work{Writes: 2, WriteSeeks: 2, Syncs: 1, BytesWritten: 1e9}, []Share{{Bucket: "photos", Weight: 1}})
 	l.Settle(now.Add(time.Hour))
 	rows, err := l.By("bucket", false)
 	if err != nil {

@@ -117,5 +117,5 @@ func sharesOf(bucket string) []Share {
 	if bucket == "" {
 		return nil
 	}
-	return []Share{{bucket, 1}}
+	return []Share{{Bucket: bucket, Weight: 1}}
 }

@@ -64,6 +64,40 @@ func (l *Ledger) By(what string, spread bool) ([]Row, error) {
 	return rows, nil
 }
 
+// NoUser bears what nobody with an access key asked for, in buckets that nobody with one owns.
+const NoUser = "(no user)"
+
+// ByUser lists what users bear: what they asked for, in whatever bucket, and of the buckets that
+// they own the rest: idling, upkeep, and what nobody known asked for. owner names the user that
+// owns a bucket now, "" for none. The rows sum to the whole, as those of By do.
+func (l *Ledger) ByUser(owner func(bucket string) string, spread bool) []Row {
+	by := map[string]Parts{}
+	add := func(name string, p Parts) {
+		q := by[name]
+		q.Add(p)
+		by[name] = q
+	}
+	for bucket, rest := range l.borne(spread) {
+		b := l.Buckets[bucket]
+		if b == nil {
+			add(bucket, rest) // Unallocated
+			continue
+		}
+		for c, a := range b.asked() {
+			rest[c] = rest[c].Minus(a)
+		}
+		for user, p := range b.Users {
+			add(user, *p)
+		}
+		add(cmpOr(owner(bucket), NoUser), rest)
+	}
+	var rows []Row
+	for _, name := range slices.Sorted(maps.Keys(by)) {
+		rows = append(rows, l.row(name, by[name]))
+	}
+	return rows
+}
+
 func cmpOr(a, b string) string {
 	if a != "" {
 		return a

@@ -14,6 +14,7 @@ import (
 	"github.com/versity/versitygw/s3err"
 
 	"github.com/wattle-storage/wattle/cluster"
+	"github.com/wattle-storage/wattle/energy"
 )
 
 // front is the back end that the protocol's front end calls.
@@ -29,6 +30,7 @@ type front struct {
 	root    string
 	users   *Users
 	quotas  *quotas
+	grid    energy.Estimate // g/kWh; zero: answers say nothing of carbon
 }
 
 func (f *front) String() string { return "wattle" }
@@ -79,6 +81,9 @@ func account(ctx context.Context) auth.Account {
 	a, _ := ctx.Value("account").(auth.Account)
 	return a
 }
+
+// who is the access key that a request was signed with, "" for one that was not signed.
+func who(ctx context.Context) string { return strings.Clone(account(ctx).Access) }
 
 // A subject is what an error is about.
 type subject struct{ bucket, key, version, upload string }

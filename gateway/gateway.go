@@ -34,6 +34,7 @@ import (
 	"github.com/versity/versitygw/s3err"
 
 	"github.com/wattle-storage/wattle/cluster"
+	"github.com/wattle-storage/wattle/energy"
 )
 
 // A Store is what the gateway asks of a store of objects. Errors are those of package
@@ -88,6 +89,9 @@ type Options struct {
 	// MetricsToken, when set, opens /metrics to whoever bears it; else it is for this machine.
 	MetricsToken string
 	Log          *slog.Logger // nil: none
+	// Grid, in g/kWh, puts the carbon that goes with the energy of requests on answers; zero
+	// does not.
+	Grid energy.Estimate
 }
 
 // Credentials are an access key and its secret.
@@ -119,7 +123,7 @@ func New(s Store, o Options) (*Server, error) {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	f := &front{store: s, ctx: ctx, cancel: cancel, log: o.Log, opaque: o.OpaqueETags, stall: o.Stall, root: o.Root.Access, users: o.Users}
+	f := &front{store: s, ctx: ctx, cancel: cancel, log: o.Log, opaque: o.OpaqueETags, stall: o.Stall, root: o.Root.Access, users: o.Users, grid: o.Grid}
 	var err error
 	if f.quotas, err = newQuotas(ctx, s); err != nil {
 		return nil, err

@@ -768,6 +768,9 @@ func TestJoulesAndMetrics(t *testing.T) {
 	put := putObject(t, b, "k", randomText(10_000, 1))
 	get := call{Path: "/" + b + "/k"}.want(t, 200, "")
 	for _, a := range []answer{put, get} {
+		if g := a.Header.Get("X-Wattle-Grams-Co2e"); g != "" {
+			t.Errorf("carbon is told, and was not asked for: %s", g)
+		}
 		var joules float64
 		if _, err := fmt.Sscan(a.Header.Get("X-Wattle-Joules"), &joules); err != nil || joules <= 0 || !strings.HasPrefix(a.Header.Get("X-Wattle-Energy"), "modelled") {
 			t.Errorf("%v", a.Header)

@@ -9,7 +9,6 @@ import (
 	"math"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -169,7 +168,7 @@ func (f *front) limitsOfUser(access string) Limits {
 // admit decides whether a request may begin, and counts it. A bucket that is not there has no
 // limits.
 func (f *front) admit(ctx context.Context, bucket string) (*hold, error) {
-	who := strings.Clone(account(ctx).Access)
+	access := who(ctx)
 	h := &hold{f: f, bucket: bucket}
 	if bucket != "" {
 		set, err := f.store.Settings(f.ctx, bucket)
@@ -179,7 +178,7 @@ func (f *front) admit(ctx context.Context, bucket string) (*hold, error) {
 		h.limits, h.owner = LimitsOf(set.Values), f.ownerOf(set.Values)
 		h.owners = f.limitsOfUser(h.owner)
 	}
-	user := f.limitsOfUser(who)
+	user := f.limitsOfUser(access)
 	if h.limits == (Limits{}) && h.owners == (Limits{}) && user == (Limits{}) {
 		return nil, nil
 	}
@@ -188,7 +187,7 @@ func (f *front) admit(ctx context.Context, bucket string) (*hold, error) {
 	for _, of := range []struct {
 		name string
 		Limits
-	}{{"bucket " + bucket, h.limits}, {"user " + who, user}} {
+	}{{"bucket " + bucket, h.limits}, {"user " + access, user}} {
 		if of.Requests > 0 {
 			counts = append(counts, flow{f.quotas.meter(of.name + " requests"), of.Requests})
 		}

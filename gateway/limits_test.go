@@ -7,13 +7,17 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/valyala/fasthttp"
+
 	"github.com/wattle-storage/wattle/cluster"
+	"github.com/wattle-storage/wattle/energy"
 )
 
 func limit(t testing.TB, bucket string, l Limits) {
@@ -277,4 +281,50 @@ func TestSlowBody(t *testing.T) {
 			t.Errorf("the server stops: %v", err)
 		}
 	})
+}
+
+// TestTell: carbon goes with energy when a grid is given, and the factor is told with it.
+func TestTell(t *testing.T) {
+	grid, err := energy.Intensity("FR", "codecarbon-2023")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &fasthttp.RequestCtx{}
+	(&front{grid: grid}).tell(r, cluster.Spent{Joules: 3.6e6, Boundary: "drives"}, "estimated")
+	for name, want := range map[string]string{"x-wattle-joules": "3.6e+06", "x-wattle-energy": "modelled; boundary=drives; estimated", "x-wattle-grams-co2e": "56",
+		"x-wattle-grid": "56 g/kWh; datasheet; codecarbon-2023"} {
+		if got := string(r.Response.Header.Peek(name)); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
+
+// TestEnergyByUser: who asks is charged, in whatever bucket, and a long get says before its body
+// what it is likely to take.
+func TestEnergyByUser(t *testing.T) {
+	u, err := users.Add(t.Context(), "consumer", "consumersecret", RoleAdmin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, key := newBucket(t), Credentials{u.Access, u.Secret}
+	call{Method: "PUT", Path: "/" + b + "/k", Body: randomText(1<<20, 1), Key: key}.want(t, 200, "")
+	a := call{Path: "/" + b + "/k", Key: key}.want(t, 200, "")
+	if joules, err := strconv.ParseFloat(a.Header.Get("X-Wattle-Joules"), 64); err != nil || !(joules > 0) || !strings.Contains(a.Header.Get("X-Wattle-Energy"), "estimated") {
+		t.Errorf("a long get: %q, %q", a.Header.Get("X-Wattle-Joules"), a.Header.Get("X-Wattle-Energy"))
+	}
+	l, err := store.Ledger()
+	if err != nil || l.Check() != nil {
+		t.Fatal(err, l.Check())
+	}
+	var sum energy.Amount
+	found := false
+	for _, r := range l.ByUser(func(bucket string) string { return root.Access }, false) {
+		sum = sum.Plus(r.Joules)
+		if r.Name == u.Access {
+			found = !r.Causes[energy.ForPut].IsZero() && !r.Causes[energy.ForGet].IsZero() && r.Causes[energy.ForIdle].IsZero()
+		}
+	}
+	if !found || sum != l.Parts().Sum() {
+		t.Errorf("consumer was charged: %v; %s J of %s", found, sum, l.Parts().Sum())
+	}
 }

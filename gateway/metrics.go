@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/subtle"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -254,14 +255,31 @@ func collectEnergy(l *energy.Ledger, ch chan<- prometheus.Metric, gauge func(*pr
 	return watts
 }
 
-// spent puts the energy of a request on its answer.
+// spent puts the energy of a request on its answer, and counts it.
 func (f *front) spent(ctx context.Context, kind string, s *cluster.Spent) {
 	if s == nil {
 		return
 	}
 	f.metrics.spent(kind, s.Joules)
-	if r := request(ctx); r != nil {
-		r.Response.Header.Set("x-wattle-joules", strconv.FormatFloat(s.Joules, 'g', 4, 64))
-		r.Response.Header.Set("x-wattle-energy", "modelled; boundary="+s.Boundary)
+	f.tell(ctx, *s, "")
+}
+
+// tell puts energy on an answer, and the carbon that goes with it when that is switched on. how
+// says what else is to be known of the figure.
+func (f *front) tell(ctx context.Context, s cluster.Spent, how string) {
+	r := request(ctx)
+	if r == nil {
+		return
+	}
+	about := "modelled; boundary=" + s.Boundary
+	if how != "" {
+		about += "; " + how
+	}
+	h := &r.Response.Header
+	h.Set("x-wattle-joules", strconv.FormatFloat(s.Joules, 'g', 4, 64))
+	h.Set("x-wattle-energy", about)
+	if g := f.grid.Typical; g > 0 {
+		h.Set("x-wattle-grams-co2e", strconv.FormatFloat(energy.Joules(s.Joules).KWh()*g, 'g', 4, 64))
+		h.Set("x-wattle-grid", fmt.Sprintf("%s g/kWh; %s; %s", strconv.FormatFloat(g, 'g', 6, 64), f.grid.Status, f.grid.Source))
 	}
 }

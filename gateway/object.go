@@ -122,7 +122,7 @@ func (f *front) putOptions(ctx context.Context, in s3response.PutObjectInput, ab
 	if err != nil {
 		return o, err
 	}
-	o = cluster.PutOptions{Room: roomOf(ctx), ContentType: str(in.ContentType), Meta: cloned(in.Metadata), Size: hint(in.ContentLength), Attributes: cluster.Attributes{Tags: tags,
+	o = cluster.PutOptions{Room: roomOf(ctx), User: who(ctx), ContentType: str(in.ContentType), Meta: cloned(in.Metadata), Size: hint(in.ContentLength), Attributes: cluster.Attributes{Tags: tags,
 		Headers: headers(in.CacheControl, in.ContentDisposition, in.ContentEncoding, in.ContentLanguage, in.Expires, in.WebsiteRedirectLocation, class)}}
 	if err := f.lock(about.bucket, &o.Attributes, string(in.ObjectLockMode), in.ObjectLockRetainUntilDate, in.ObjectLockLegalHoldStatus); err != nil {
 		return o, err
@@ -292,7 +292,7 @@ func (f *front) GetObject(ctx context.Context, in *s3.GetObjectInput) (*s3.GetOb
 	bucket, key, version := str(in.Bucket), str(in.Key), str(in.VersionId)
 	about := subject{bucket: bucket, key: key, version: version}
 	var s selection
-	r, err := f.store.Get(f.ctx, bucket, key, cluster.GetOptions{Version: version, Select: func(o cluster.Object) (int64, int64, error) {
+	r, err := f.store.Get(f.ctx, bucket, key, cluster.GetOptions{Version: version, User: who(ctx), Select: func(o cluster.Object) (int64, int64, error) {
 		err := conditions{in.IfMatch, in.IfNoneMatch, in.IfModifiedSince, in.IfUnmodifiedSince}.check(etagOf(o), o.Modified)
 		if err == nil {
 			s, err = f.choose(o, in.Range, in.PartNumber)
@@ -322,6 +322,9 @@ func (f *front) GetObject(ctx context.Context, in *s3.GetObjectInput) (*s3.GetOb
 		f.spent(ctx, "get", &spent)
 		out.Body = inMemory{bytes.NewReader(p)}
 	default:
+		if p, ok := r.(interface{ Estimate() cluster.Spent }); ok {
+			f.tell(ctx, p.Estimate(), "estimated from the reads that are planned")
+		}
 		out.Body = body{r, func(err error) {
 			f.metrics.spent("get", r.Energy().Joules)
 			if err != nil {
@@ -444,16 +447,16 @@ func partsPage(parts []cluster.Part, marker *string, limit *int32) *s3response.O
 
 // DeleteObject removes an object or a version, or leaves a delete marker.
 func (f *front) DeleteObject(ctx context.Context, in *s3.DeleteObjectInput) (*s3.DeleteObjectOutput, error) {
-	out, spent, err := f.delete(in)
+	out, spent, err := f.delete(who(ctx), in)
 	f.spent(ctx, "delete", spent)
 	return out, err
 }
 
 // delete is DeleteObject with what it cost, which is nil when nothing was deleted.
-func (f *front) delete(in *s3.DeleteObjectInput) (*s3.DeleteObjectOutput, *cluster.Spent, error) {
+func (f *front) delete(user string, in *s3.DeleteObjectInput) (*s3.DeleteObjectOutput, *cluster.Spent, error) {
 	bucket, key, version := str(in.Bucket), str(in.Key), str(in.VersionId)
 	about := subject{bucket: bucket, key: key, version: version}
-	o := cluster.DeleteOptions{Version: version, IfMatch: strings.Trim(str(in.IfMatch), `"`)}
+	o := cluster.DeleteOptions{Version: version, User: user, IfMatch: strings.Trim(str(in.IfMatch), `"`)}
 	if in.IfMatchSize != nil || in.IfMatchLastModifiedTime != nil {
 		now, err := f.store.Head(f.ctx, bucket, key, version)
 		if err != nil {
@@ -498,7 +501,7 @@ func (f *front) DeleteObjects(ctx context.Context, in *s3.DeleteObjectsInput) (s
 	if _, err := f.settings(bucket); err != nil {
 		return res, err
 	}
-	list, quiet := in.Delete.Objects, isQuiet(ctx)
+	list, quiet, user := in.Delete.Objects, isQuiet(ctx), who(ctx)
 	if len(list) > 1000 {
 		return res, s3err.GetAPIError(s3err.ErrMalformedXML)
 	}
@@ -507,7 +510,7 @@ func (f *front) DeleteObjects(ctx context.Context, in *s3.DeleteObjectsInput) (s
 	g.SetLimit(64)
 	for i, o := range list {
 		g.Go(func() error {
-			out, spent, err := f.delete(&s3.DeleteObjectInput{Bucket: &bucket, Key: o.Key, VersionId: o.VersionId, IfMatch: o.ETag, IfMatchSize: o.Size, IfMatchLastModifiedTime: o.LastModifiedTime})
+			out, spent, err := f.delete(user, &s3.DeleteObjectInput{Bucket: &bucket, Key: o.Key, VersionId: o.VersionId, IfMatch: o.ETag, IfMatchSize: o.Size, IfMatchLastModifiedTime: o.LastModifiedTime})
 			outcomes[i] = outcome{out, spent, err}
 			return nil
 		})
@@ -636,7 +639,7 @@ func (f *front) copyOptions(ctx context.Context, in s3response.CopyObjectInput, 
 	if err != nil {
 		return o, err
 	}
-	o = cluster.PutOptions{Room: roomOf(ctx), Replace: true, ContentType: src.ContentType, Meta: src.Meta, Attributes: src.Attributes}
+	o = cluster.PutOptions{Room: roomOf(ctx), User: who(ctx), Replace: true, ContentType: src.ContentType, Meta: src.Meta, Attributes: src.Attributes}
 	o.Retention, o.LegalHold = cluster.Retention{}, false
 	o.Headers = cloned(src.Headers)
 	if o.Headers == nil {

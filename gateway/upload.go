@@ -55,7 +55,7 @@ func (f *front) CreateMultipartUpload(ctx context.Context, in s3response.CreateM
 	if err != nil {
 		return out, err
 	}
-	o := cluster.PutOptions{ContentType: str(in.ContentType), Meta: cloned(in.Metadata), Attributes: cluster.Attributes{Tags: tags,
+	o := cluster.PutOptions{User: who(ctx), ContentType: str(in.ContentType), Meta: cloned(in.Metadata), Attributes: cluster.Attributes{Tags: tags,
 		Headers: headers(in.CacheControl, in.ContentDisposition, in.ContentEncoding, in.ContentLanguage, in.Expires, in.WebsiteRedirectLocation, class)}}
 	if a := strings.Clone(string(in.ChecksumAlgorithm)); a != "" {
 		if _, err := newHash(a); err != nil {
@@ -93,7 +93,7 @@ func (f *front) UploadPart(ctx context.Context, in *s3.UploadPartInput) (*s3.Upl
 	}
 	length := announced(ctx, in.ContentLength)
 	var answered cluster.Checksum
-	o := cluster.PutOptions{Room: roomOf(ctx), Size: hint(in.ContentLength), Finish: func(size int64, a *cluster.Attributes) error {
+	o := cluster.PutOptions{Room: roomOf(ctx), User: who(ctx), Size: hint(in.ContentLength), Finish: func(size int64, a *cluster.Attributes) error {
 		err := body.finish(size, length, a)
 		answered = a.Checksum
 		if extra != nil {
@@ -170,7 +170,7 @@ func (f *front) UploadPartCopy(ctx context.Context, in *s3.UploadPartCopyInput) 
 	}
 	var r io.Reader = strings.NewReader("")
 	if length > 0 {
-		got, err := f.store.Get(f.ctx, from.bucket, from.key, cluster.GetOptions{Offset: first, Length: length, Version: src.VersionID()})
+		got, err := f.store.Get(f.ctx, from.bucket, from.key, cluster.GetOptions{User: who(ctx), Offset: first, Length: length, Version: src.VersionID()})
 		if err != nil {
 			return out, f.fail(err, from)
 		}
@@ -186,7 +186,7 @@ func (f *front) UploadPartCopy(ctx context.Context, in *s3.UploadPartCopyInput) 
 		return out, err
 	}
 	defer body.close()
-	p, err := f.store.PutPart(f.ctx, bucket, key, upload, int(*in.PartNumber), body, cluster.PutOptions{Room: roomOf(ctx), Size: length,
+	p, err := f.store.PutPart(f.ctx, bucket, key, upload, int(*in.PartNumber), body, cluster.PutOptions{Room: roomOf(ctx), User: who(ctx), Size: length,
 		Finish: func(size int64, a *cluster.Attributes) error { return body.finish(size, length, a) }})
 	if err != nil {
 		return out, f.fail(err, about)
@@ -227,7 +227,7 @@ func copyRange(size int64, s string) (first, length int64, err error) {
 func (f *front) CompleteMultipartUpload(ctx context.Context, in *s3.CompleteMultipartUploadInput) (out s3response.CompleteMultipartUploadResult, version string, err error) {
 	bucket, key, upload := str(in.Bucket), str(in.Key), str(in.UploadId)
 	about := subject{bucket: bucket, key: key, upload: upload}
-	o := cluster.PutOptions{Room: roomOf(ctx)}
+	o := cluster.PutOptions{Room: roomOf(ctx), User: who(ctx)}
 	if err := f.conditions(&o, in.IfMatch, in.IfNoneMatch, about); err != nil {
 		return out, "", err
 	}

@@ -255,7 +255,7 @@ func (d *demo) report(string) error {
 		}
 		d.say("\n7. What it draws:\n")
 		showEnergy(d.out, r, false)
-		l, err := ledgerReport(c, false)
+		l, err := ledgerReport(d.ctx, c, false)
 		if err != nil {
 			return err
 		}

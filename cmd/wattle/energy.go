@@ -17,11 +17,11 @@ import (
 func energyCommand() *cli.Command {
 	return &cli.Command{
 		Name: "energy", Usage: "say what the cluster's drives draw, and what replication would", Category: "energy",
-		Description: "First what the drives draw now, each at its profile's idle watts (a failed or missing one 0 W), and per terabyte;\nthen the ledger: what drives and coding have used since the cluster was made, by cause, bucket, site or drive.\n\n" +
-			examples("wattle energy", "wattle energy --by bucket", "wattle energy --by bucket --spread-unallocated", "wattle energy --explain", "wattle energy --set spin-down=53m",
+		Description: "First what the drives draw now, each at its profile's idle watts (a failed or missing one 0 W), and per terabyte;\nthen the ledger: what drives and coding have used since the cluster was made, by cause, bucket, user, site or drive.\n\n" +
+			examples("wattle energy", "wattle energy --by bucket", "wattle energy --by bucket --spread-unallocated", "wattle energy --by user", "wattle energy --explain", "wattle energy --set spin-down=53m",
 				"wattle energy --set gap=all --set core-watts=6", "wattle energy --measure 2s", "wattle energy --json | jq '.ledger.by.bucket'"),
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "by", Usage: "only the ledger, by `KEY`: cause, bucket, site or drive"},
+			&cli.StringFlag{Name: "by", Usage: "only the ledger, by `KEY`: cause, bucket, user, site or drive"},
 			&cli.BoolFlag{Name: "spread-unallocated", Usage: "let buckets bear what no bucket holds, in proportion to what they bear"},
 			&cli.BoolFlag{Name: "explain", Usage: "show formulas, inputs and sources"},
 			&cli.StringSliceFlag{Name: "set", Usage: "count otherwise from now on: `NAME=VALUE`, spin-down=never|TIME (modelled drives stop so long after their last I/O), gap=all|none|TIME (at most so much of a time in which nobody opened the cluster), core-watts=W|default"},
@@ -33,7 +33,7 @@ func energyCommand() *cli.Command {
 			}
 			by := c.String("by")
 			if by != "" && !slices.Contains(groupings, by) {
-				return usage("--by %s: want cause, bucket, site or drive", by)
+				return usage("--by %s: want cause, bucket, user, site or drive", by)
 			}
 			if d := c.Duration("measure"); d < 0 || d > time.Hour {
 				return usage("--measure %s: want up to an hour", d)
@@ -65,7 +65,7 @@ func runEnergy(c *cli.Context, e *env, cl *cluster.Cluster, by string) error {
 	if err != nil {
 		return err
 	}
-	if r.Ledger, err = ledgerReport(cl, c.Bool("spread-unallocated")); err != nil {
+	if r.Ledger, err = ledgerReport(c.Context, cl, c.Bool("spread-unallocated")); err != nil {
 		return err
 	}
 	r.Measured = measure(c.Duration("measure"))

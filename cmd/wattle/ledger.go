@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -14,10 +15,11 @@ import (
 
 	"github.com/wattle-storage/wattle/cluster"
 	"github.com/wattle-storage/wattle/energy"
+	"github.com/wattle-storage/wattle/gateway"
 )
 
 // groupings are what the ledger can be listed by.
-var groupings = []string{"cause", "bucket", "site", "drive"}
+var groupings = []string{"cause", "bucket", "user", "site", "drive"}
 
 // A ledgerAnswer is the account since the cluster was made.
 type ledgerAnswer struct {
@@ -114,7 +116,7 @@ func setLasting(value, word string, special time.Duration) (time.Duration, error
 	return d, err
 }
 
-func ledgerReport(cl *cluster.Cluster, spread bool) (ledgerAnswer, error) {
+func ledgerReport(ctx context.Context, cl *cluster.Cluster, spread bool) (ledgerAnswer, error) {
 	l, err := cl.Ledger()
 	if err != nil {
 		return ledgerAnswer{}, err
@@ -126,7 +128,15 @@ func ledgerReport(cl *cluster.Cluster, spread bool) (ledgerAnswer, error) {
 	a := ledgerAnswer{Since: l.Since.UTC(), At: l.At.UTC(), Boundary: energy.Boundary, Status: energy.Model, Joules: sum, Band: l.Band(),
 		KWh: sum.Joules().KWh(), Spread: spread, By: map[string][]energy.Row{}, Seconds: map[string]float64{}, CodingS: l.CodingNS.Seconds(),
 		UnseenS: l.Unseen.Seconds(), Settings: settingsOf(l.Settings), Standby: l.Rests(), profiles: l.Profiles(), heldBytes: map[string]int64{}}
+	owners, err := ownersOf(ctx, cl)
+	if err != nil {
+		return a, err
+	}
 	for _, by := range groupings {
+		if by == "user" {
+			a.By[by] = l.ByUser(func(bucket string) string { return owners[bucket] }, spread)
+			continue
+		}
 		if a.By[by], err = l.By(by, spread); err != nil {
 			return a, err
 		}
@@ -142,6 +152,20 @@ func ledgerReport(cl *cluster.Cluster, spread bool) (ledgerAnswer, error) {
 		a.heldBytes[name] = b.Raw
 	}
 	return a, nil
+}
+
+// ownersOf returns the users that own buckets.
+func ownersOf(ctx context.Context, cl *cluster.Cluster) (map[string]string, error) {
+	names, err := cl.BucketNames(ctx)
+	owners := map[string]string{}
+	for _, name := range names {
+		set, err := cl.Settings(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		owners[name] = gateway.OwnerOf(set.Values)
+	}
+	return owners, err
 }
 
 // showLedger prints the account by one key, with its sum.
@@ -201,7 +225,10 @@ func showLedger(w io.Writer, a ledgerAnswer, by string) {
 		verdict = fmt.Sprintf("THE PARTS DO NOT SUM to the whole of %s J", a.Joules)
 	}
 	fmt.Fprintf(w, "\n%s\n", verdict)
-	if by == "bucket" && !a.Spread {
+	if by == "user" {
+		fmt.Fprintf(w, "a user bears what it asked for, and of the buckets that it owns the rest; %s is of buckets that the command made\n", energy.NoUser)
+	}
+	if (by == "bucket" || by == "user") && !a.Spread {
 		fmt.Fprintf(w, "%s is capacity that no object holds; --spread-unallocated shares it among the buckets\n", energy.Unallocated)
 	}
 }

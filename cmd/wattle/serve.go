@@ -10,6 +10,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -18,6 +20,7 @@ import (
 
 	"github.com/wattle-storage/wattle/cluster"
 	"github.com/wattle-storage/wattle/dashboard"
+	"github.com/wattle-storage/wattle/energy"
 	"github.com/wattle-storage/wattle/gateway"
 )
 
@@ -46,6 +49,7 @@ func serveCommand() *cli.Command {
 			&cli.IntFlag{Name: "upkeep-rate", Usage: "`MB` a second that repair, scrub and compaction may read and write; 0 leaves them to the commands", Value: 50},
 			&cli.StringFlag{Name: "standby", Usage: "keep a copy of the catalog in `DIRECTORY`, as `wattle standby` does", EnvVars: []string{"WATTLE_STANDBY"}},
 			&cli.DurationFlag{Name: "standby-every", Value: time.Minute, Usage: "copy no more often than every `TIME`"},
+			&cli.StringFlag{Name: "grid", Usage: "say the grams of CO2e of requests too, by the grid of a `COUNTRY` such as FR, or by g/kWh"},
 			&cli.StringFlag{Name: "log", Usage: "`KIND` of request log on stderr: text, json or none", Value: "text"},
 		},
 		Action: serveAction,
@@ -71,13 +75,17 @@ func serveAction(c *cli.Context) error {
 	if every := c.Duration("standby-every"); every < time.Second {
 		return usage("--standby-every %v: want a second or more", every)
 	}
+	grid, err := gridOf(c.String("grid"))
+	if err != nil {
+		return err
+	}
 	root, made, err := rootKey(os.Getenv)
 	if err != nil {
 		return err
 	}
 	o := gateway.Options{Address: c.String("listen"), Region: c.String("region"), Domain: c.String("domain"), CertFile: c.String("cert"), KeyFile: c.String("key"),
 		Insecure: c.Bool("insecure"), OpaqueETags: c.String("etag") == "opaque", Connections: c.Int("connections"), Requests: c.Int("requests"),
-		Root: root, MetricsToken: os.Getenv("WATTLE_METRICS_TOKEN"), Log: log}
+		Root: root, MetricsToken: os.Getenv("WATTLE_METRICS_TOKEN"), Log: log, Grid: grid}
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memoryGoal)
 	}
@@ -192,6 +200,25 @@ func logger(kind string, w io.Writer) (*slog.Logger, error) {
 		return slog.New(slog.DiscardHandler), nil
 	}
 	return nil, usage("--log %q: want text, json or none", kind)
+}
+
+// gridOf reads the carbon intensity that --grid gives: of a country, or itself.
+func gridOf(text string) (energy.Estimate, error) {
+	if text == "" {
+		return energy.Estimate{}, nil
+	}
+	if g, err := strconv.ParseFloat(text, 64); err == nil {
+		if !(g > 0 && g <= 5000) {
+			return energy.Estimate{}, usage("--grid %s: want g/kWh above 0 and up to 5000, or a country such as FR", text)
+		}
+		return energy.Point(g, "g/kWh", energy.Input, "serve --grid"), nil
+	}
+	e, err := energy.Intensity(text, "")
+	if err != nil {
+		return e, usage("--grid: %w", err)
+	}
+	e.Source += " " + strings.ToUpper(text)
+	return e, nil
 }
 
 // rootKey takes the root key from the environment, or makes one.
