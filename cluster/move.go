@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -39,13 +40,16 @@ func (c *Cluster) copyShard(ctx context.Context, s *stripe, freed bool, i int, t
 		sh.Journal, sh.Committed, sh.Columns = j, h.Committed, make([]uint32, len(s.Columns))
 	} else {
 		old, err := from.ReadShard(ctx, m.old.Address)
+		if errors.Is(err, disks.ErrCorrupt) && !c.needed(s) { // its data may be sound, and its journal is of no use
+			old, err = c.dataOf(ctx, s, i)
+		}
 		if err == nil && (old.Stripe != s.ID || int(old.Index) != i) {
 			err = disks.ErrCorrupt
 		}
 		if err != nil {
 			return m, fmt.Errorf("disk %s: %w", c.name(m.old.Disk), err)
 		}
-		sh.Data, sh.Journal = old.Data, old.Journal
+		sh.Data, sh.Journal, sh.Columns = old.Data, old.Journal, old.Columns // none of them when its data is gone
 		if old.Journal != nil {
 			sh.Committed = old.Committed
 		}
@@ -57,6 +61,12 @@ func (c *Cluster) copyShard(ctx context.Context, s *stripe, freed bool, i int, t
 	}
 	m.new = place{to, at[0]}
 	return m, nil
+}
+
+// dataOf reads a shard without its journal.
+func (c *Cluster) dataOf(ctx context.Context, s *stripe, i int) (disks.Shard, error) {
+	sh := disks.Shard{Header: c.header(s, i), Data: make([]byte, s.size(i))}
+	return sh, c.disk(s.Places[i].Disk).Read(ctx, s.ref(i), 0, sh.Data)
 }
 
 // relocate makes moves true: it syncs the disks that took the shards, and then, in one

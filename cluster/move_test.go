@@ -2,6 +2,8 @@ package cluster
 
 import (
 	"bytes"
+	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/wattle-storage/wattle/disks"
@@ -135,5 +137,65 @@ func TestRelocateCrowded(t *testing.T) {
 	}
 	if d := wantBytes(t, c, "k", body); d.Shards > 0 {
 		t.Errorf("degraded: %+v", d)
+	}
+}
+
+// TestMoveWithoutJournal: a shard whose journal rotted when a checkpoint had made it useless is
+// moved all the same; else a disk that is drained would never be empty.
+func TestMoveWithoutJournal(t *testing.T) {
+	c, m := newMemCluster(t, InitOptions{Map: DefaultMap(1, 1, 6, 1, 1e12), Scheme: scheme(t, "rs:2+2")}, 0)
+	put(t, c, "a", randomBytes(500, 1))
+	id := uint64(0)
+	if err := c.catalog.stripes(ctx, func(s *stripe, _ bool) error {
+		if s.Refs > 0 {
+			id = s.ID
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := c.Checkpoint(ctx); err != nil {
+		t.Fatal(err)
+	}
+	put(t, c, "b", nil)
+	s, _, err := c.catalog.standing(ctx, id)
+	if err != nil || s == nil {
+		t.Fatalf("%v, %v", s, err)
+	}
+	i := len(s.Places) - 1
+	at, d := s.Places[i], c.disk(s.Places[i].Disk)
+	name := fmt.Sprintf("segments/%08d.seg", at.Segment)
+	for off := int64(at.Offset) + int64(at.Length) - 1; ; off-- {
+		if err := m.fs[int32(at.Disk)].Flip(name, off, 1); err != nil || off <= int64(at.Offset) {
+			t.Fatalf("no bit of it is its journal's alone: %v", err)
+		}
+		_, whole := d.ReadShard(ctx, at.Address)
+		data := d.Read(ctx, s.ref(i), 0, make([]byte, s.size(i)))
+		if whole != nil && data == nil {
+			break
+		}
+		m.fs[int32(at.Disk)].Flip(name, off, 1) //nolint:errcheck // as before
+	}
+	to := placement.DiskID(-1)
+	for _, id := range c.diskIDs() {
+		if !slices.Contains(s.row(), id) {
+			to = id
+		}
+	}
+	if c.needed(s) {
+		t.Fatal("the checkpoint does not cover it")
+	}
+	mv, err := c.copyShard(ctx, s, false, i, to, disks.AppendOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := c.relocate(ctx, []move{mv}, nil); err != nil || n != 1 {
+		t.Fatalf("%d moved: %v", n, err)
+	}
+	if s, _, err = c.catalog.standing(ctx, id); err != nil || s.Places[i].Disk != to {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	if err := c.disk(to).Read(ctx, s.ref(i), 0, make([]byte, s.size(i))); err != nil {
+		t.Errorf("what was moved: %v", err)
 	}
 }
