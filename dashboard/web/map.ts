@@ -115,6 +115,7 @@ export class ClusterMap {
   private select(path: string): void {
     this.selected = path;
     this.paint();
+    say(by("picked"), `${path} is selected; what it holds, and its buttons, are after the map.`); // once: the figures themselves change all the time
   }
 
   /** A drive's value in the mode, and the top of the scale. */

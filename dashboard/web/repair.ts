@@ -1,7 +1,7 @@
 // What is degraded, and when it will be whole.
 
 import * as api from "./api";
-import { by, h, put, say } from "./dom";
+import { by, h, put } from "./dom";
 import * as f from "./format";
 
 export class RepairCard {
@@ -16,16 +16,16 @@ export class RepairCard {
     by("repair-now").hidden = !(session.buttons && r.automatic && !r.running && t.pending_repairs > 0);
     const away = groups(s);
     const lines = [...counts(s), ...when(s)];
-    const said = JSON.stringify([lines, away, r.running]);
+    const working = r.running && t.pending_repairs > 0;
+    const said = JSON.stringify([lines, away, working]);
     const bar = by("repair-body").querySelector("progress");
     if (bar) bar.value = part(r);
     if (said === this.said) return;
     this.said = said;
     put(by("repair-body"),
       ...lines.map((text, i) => h("p", { class: i === 0 ? "lead" : "" }, text)),
-      r.running && h("progress", { max: "1", value: part(r), "aria-label": "Repair" }),
+      working && h("progress", { max: "1", value: part(r), "aria-label": "Repair" }),
       away.length > 0 && h("div", {}, h("h3", {}, "Out of service"), h("ul", { class: "chips" }, ...away.map((a) => h("li", {}, a)))));
-    say(by("repair-title"), "Degraded and repair");
   }
 }
 

@@ -142,6 +142,7 @@ test("its restoring is seen too", async () => {
   await page.waitForFunction(() => document.querySelectorAll("#sites .drive.failed").length === 0);
   await page.waitForFunction(() => /Everything is whole/.test(document.getElementById("headline").textContent), undefined, { timeout: 90_000 });
   assert.equal((await state()).totals.stripes.degraded, 0);
+  await page.waitForFunction(() => /have all of their shards/.test(document.getElementById("repair-body").textContent) && !document.querySelector("#repair-body progress"));
 });
 
 test("a disk fails by keyboard alone", async () => {
