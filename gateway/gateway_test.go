@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"net"
@@ -38,6 +39,7 @@ var (
 	store    *cluster.Cluster
 	users    *Users
 	root     = Credentials{"root", "rootsecret"}
+	logged   logLines
 	client   = &http.Client{Transport: &http.Transport{DisableCompression: true}}
 )
 
@@ -72,7 +74,7 @@ func serveTests(m *testing.M) (code int, err error) {
 	if users, err = NewUsers(store, bytes.Repeat([]byte{7}, 32)); err != nil {
 		return 1, err
 	}
-	srv, err := New(store, Options{Address: address, Root: root, Users: users})
+	srv, err := New(store, Options{Address: address, Root: root, Users: users, Log: slog.New(slog.NewJSONHandler(&logged, nil))})
 	if err != nil {
 		return 1, err
 	}
