@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // Versioning of a bucket, as the setting of that name says: off until it is first switched
@@ -45,10 +46,19 @@ func parseVersion(s string) (int64, error) {
 		return nullVersion, nil
 	}
 	n, err := strconv.ParseUint(s, 16, 63)
+	if foreignVersion(s) {
+		return 0, fmt.Errorf("version %s: %w", s, ErrVersionNotFound)
+	}
 	if err != nil || len(s) != 16 || n == 0 {
 		return 0, &NameError{"version id", s, "it is not one that this store gives"}
 	}
 	return int64(n), nil
+}
+
+// foreignVersion tells whether a version id looks like those that other stores give, so that
+// it names no version here, rather than nothing at all.
+func foreignVersion(s string) bool {
+	return len(s) >= 20 && len(s) <= 1024 && strings.Trim(s, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz.-") == ""
 }
 
 // find returns a version of an object and where its bytes are; the latest for "".

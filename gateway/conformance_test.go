@@ -185,6 +185,7 @@ func TestUploadErrors(t *testing.T) {
 		{name: "part 0", call: part(b, "k", id, 0, "x"), status: 400, code: "InvalidArgument"},
 		{name: "part 10001", call: part(b, "k", id, 10001, "x"), status: 400, code: "InvalidArgument"},
 		{name: "huge part", call: call{Method: "PUT", Path: "/" + b + "/k?partNumber=99999999999999999999&uploadId=" + id, Body: "x"}, status: 400, code: "InvalidArgument"},
+		{name: "marker of no upload", call: call{Path: "/" + b + "?uploads&key-marker=a&upload-id-marker=nonsense"}, status: 400, code: "InvalidArgument"},
 		{name: "no such upload", call: part(b, "k", "nonsense", 1, "x"), status: 404, code: "NoSuchUpload"},
 		{name: "upload of another key", call: part(b, "other", id, 1, "x"), status: 404, code: "NoSuchUpload"},
 		{name: "digest", call: wrong, status: 400, code: "BadDigest"},

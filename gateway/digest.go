@@ -51,17 +51,32 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // sums are the checksums of a request or an answer, by algorithm.
 type sums struct{ CRC32, CRC32C, CRC64NVME, SHA1, SHA256 *string }
 
-// first returns the checksum that is given, if one is.
-func (s sums) first() (algorithm, value string) {
+// each calls yield for the checksums that are given.
+func (s sums) each(yield func(algorithm, value string) bool) {
 	for _, c := range []struct {
 		name  string
 		value *string
 	}{{"CRC32", s.CRC32}, {"CRC32C", s.CRC32C}, {"CRC64NVME", s.CRC64NVME}, {"SHA1", s.SHA1}, {"SHA256", s.SHA256}} {
-		if c.value != nil && *c.value != "" {
-			return c.name, strings.Clone(*c.value)
+		if c.value != nil && *c.value != "" && !yield(c.name, *c.value) {
+			return
 		}
 	}
+}
+
+// first returns the checksum that is given, if one is.
+func (s sums) first() (algorithm, value string) {
+	for name, value := range s.each {
+		return name, strings.Clone(value)
+	}
 	return "", ""
+}
+
+func (s sums) count() int {
+	n := 0
+	for range s.each {
+		n++
+	}
+	return n
 }
 
 func sumsOf(c cluster.Checksum) (s sums) {

@@ -438,7 +438,7 @@ func improper(c fiber.Ctx) s3err.S3Error {
 		return notImplemented("A torrent of an object")
 	case c.Method() == http.MethodPost && q.Has("select") && q.Has("select-type"):
 		return notImplemented("Selecting from the contents of an object")
-	case q.Has("versionId") && len(q.Peek("versionId")) == 0:
+	case q.Has("versionId") && len(q.Peek("versionId")) == 0 && !q.Has("legal-hold") && !q.Has("retention"): // there clients send it for the latest
 		return s3err.APIError{Code: "InvalidArgument", HTTPStatusCode: http.StatusBadRequest, Description: "Version id cannot be the empty string."}
 	case len(c.Request().Header.Peek("Authorization")) == 0 && !q.Has("X-Amz-Signature") && overrides(q):
 		return s3err.APIError{Code: "InvalidRequest", HTTPStatusCode: http.StatusBadRequest, Description: "Request specific response headers cannot be used for anonymous GET requests."}

@@ -117,8 +117,12 @@ func (f *front) PutObjectRetention(_ context.Context, bucket, key, version strin
 }
 
 // GetObjectRetention returns a version's retention.
-func (f *front) GetObjectRetention(_ context.Context, bucket, key, version string) ([]byte, error) {
+func (f *front) GetObjectRetention(ctx context.Context, bucket, key, version string) ([]byte, error) {
 	_, o, err := f.locked(bucket, key, version)
+	var absent s3err.NoSuchVersionError
+	if r := request(ctx); errors.As(err, &absent) && r != nil && !r.IsGet() {
+		return nil, s3err.GetAPIError(s3err.ErrNoSuchKey) // the front end asks whether it may be deleted, and nothing holds it
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -103,7 +103,7 @@ func (f *front) PutObject(ctx context.Context, in s3response.PutObjectInput) (s3
 	f.expiration(ctx, obj)
 	sum := sumsOf(obj.Checksum)
 	out = s3response.PutObjectOutput{ETag: quoted(obj.ETag), ChecksumType: checksumType(obj.Checksum), ChecksumCRC32: sum.CRC32, ChecksumCRC32C: sum.CRC32C,
-		ChecksumCRC64NVME: sum.CRC64NVME, ChecksumSHA1: sum.SHA1, ChecksumSHA256: sum.SHA256}
+		ChecksumCRC64NVME: sum.CRC64NVME, ChecksumSHA1: sum.SHA1, ChecksumSHA256: sum.SHA256, Size: &obj.Size}
 	if v := f.versionOf(obj); v != nil {
 		out.VersionID = *v
 	}
@@ -376,7 +376,7 @@ func (f *front) HeadObject(ctx context.Context, in *s3.HeadObjectInput) (*s3.Hea
 	}
 	f.expiration(ctx, o)
 	c := o.Checksum
-	if in.ChecksumMode != types.ChecksumModeEnabled {
+	if in.ChecksumMode != types.ChecksumModeEnabled || s.length != o.Size {
 		c = cluster.Checksum{}
 	}
 	sum, h := sumsOf(c), o.Headers

@@ -338,8 +338,13 @@ func (f *front) chosen(u cluster.Upload, named []types.CompletedPart) ([]cluster
 
 // checkPart compares the checksum that a completion names for a part.
 func checkPart(u cluster.Upload, p cluster.Part, n types.CompletedPart) error {
-	algorithm, value := (sums{n.ChecksumCRC32, n.ChecksumCRC32C, n.ChecksumCRC64NVME, n.ChecksumSHA1, n.ChecksumSHA256}).first()
+	given := sums{n.ChecksumCRC32, n.ChecksumCRC32C, n.ChecksumCRC64NVME, n.ChecksumSHA1, n.ChecksumSHA256}
+	algorithm, value := given.first()
 	switch {
+	case given.count() > 1:
+		return s3err.GetInvalidArgumentErr(s3err.InvalidArgChecksumPart, value)
+	case value != "" && algorithm != p.Checksum.Algorithm && p.Checksum.Algorithm != "":
+		return s3err.GetChecksumBadDigestErr(types.ChecksumAlgorithm(algorithm))
 	case value == "" && u.Checksum.Composite:
 		return s3err.APIError{Code: "InvalidRequest", HTTPStatusCode: http.StatusBadRequest, Description: fmt.Sprintf(
 			"The upload was created using a %s checksum, and the request to complete it must include the checksum of each part; that of part %d is missing.", strings.ToLower(u.Checksum.Algorithm), p.Number)}
@@ -439,6 +444,9 @@ func (f *front) ListMultipartUploads(ctx context.Context, in *s3.ListMultipartUp
 	})
 	if !out.IsTruncated {
 		out.NextKeyMarker, out.NextUploadIDMarker = "", ""
+	}
+	if errors.Is(err, cluster.ErrUploadNotFound) { // the marker is none of this store's ids
+		return out, s3err.GetInvalidArgumentErr(s3err.InvalidArgUploadIdMarker, upload)
 	}
 	return out, f.fail(err, subject{bucket: bucket, upload: upload})
 }

@@ -278,6 +278,10 @@ func TestPartChecksums(t *testing.T) {
 				"<Part><PartNumber>2</PartNumber><ETag>%s</ETag><ChecksumCRC32C>%s</ChecksumCRC32C></Part></CompleteMultipartUpload>", e1, c1, e2, crc(two))}
 		}
 		doc(crc("other")).want(t, 400, "InvalidPart")
+		doc(crc(one)+"</ChecksumCRC32C><ChecksumCRC32>AAAAAA==</ChecksumCRC32><ChecksumCRC32C>"+crc(one)).want(t, 400, "InvalidArgument")
+		other := doc(crc(one))
+		other.Body = strings.NewReplacer("<ChecksumCRC32C>", "<ChecksumCRC32>", "</ChecksumCRC32C>", "</ChecksumCRC32>").Replace(other.Body)
+		other.want(t, 400, "BadDigest")
 		if kind == "COMPOSITE" {
 			complete(b, kind, id, 1, e1, 2, e2).want(t, 400, "InvalidRequest")
 		}

@@ -207,4 +207,10 @@ func TestObjectLock(t *testing.T) {
 	call{Method: "DELETE", Path: "/" + b + "/held?versionId=" + v}.want(t, 403, "AccessDenied")
 	call{Method: "PUT", Path: "/" + b + "/held?legal-hold", Body: off, Headers: md5Header(off)}.want(t, 200, "")
 	call{Method: "DELETE", Path: "/" + b + "/held?versionId=" + v}.want(t, 204, "")
+	for _, other := range []string{v, "01KF2YVN948NAZ4JJR4X1AAVRA"} { // gone, and of another store
+		call{Method: "DELETE", Path: "/" + b + "/held?versionId=" + other}.want(t, 204, "")
+		call{Path: "/" + b + "/held?versionId=" + other}.want(t, 404, "NoSuchVersion")
+		call{Path: "/" + b + "/held?retention&versionId=" + other}.want(t, 404, "NoSuchVersion")
+	}
+	call{Path: "/" + b + "/held?versionId=what_is_no_version_id"}.want(t, 400, "InvalidArgument")
 }
