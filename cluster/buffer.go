@@ -117,6 +117,7 @@ type buffer struct {
 	plain   *plaintext // nil, or bytes of one object that are still to be encrypted
 	mem     []byte     // of pool, or nil
 	reserve bool       // may take the space that is kept from puts
+	direct  bool       // past the page cache
 	hung    atomic.Bool
 }
 

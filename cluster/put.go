@@ -205,6 +205,11 @@ func (c *Cluster) stream(ctx context.Context, rec record, r io.Reader, o PutOpti
 	return obj, nil
 }
 
+// directMost is the announced size up to which an object is written past the page cache. Its
+// sync comes as soon as it is written, and somebody waits for it; of a longer one the disks
+// write back what came before while the next stripes are read and coded.
+const directMost = 64 << 20
+
 // A stream turns the bytes of one put into stripes. A full stripe is coded and appended
 // while the next is read; the last one, and what is left for packing, go with the batch.
 type stream struct {
@@ -334,6 +339,7 @@ func (s *stream) stripe(ctx context.Context, n int) (last bool, err error) {
 		b.Key, b.plain = s.key, &plaintext{s.box, size, e.Shard}
 	}
 	b.Seq, b.reserve = s.c.sequence.Load()+1, s.req.rec.Kind == recCheckpoint
+	b.direct = s.hint > 0 && s.hint <= directMost
 	s.spread = append(s.spread, b)
 	s.extend(e)
 	return err == io.EOF, nil

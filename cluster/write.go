@@ -25,6 +25,7 @@ type load struct {
 	work    []shardOf
 	sync    bool
 	reserve bool // the space that is kept from puts may be taken
+	direct  bool // past the page cache
 
 	places []disks.Address
 	err    error
@@ -150,6 +151,7 @@ func (c *Cluster) loadsOf(stripes []*buffer, sync bool) []*load {
 			}
 			at[p.Disk].work = append(at[p.Disk].work, shardOf{b, i})
 			at[p.Disk].reserve = at[p.Disk].reserve || b.reserve
+			at[p.Disk].direct = at[p.Disk].direct || b.direct
 		}
 	}
 	return loads
@@ -238,7 +240,7 @@ func (c *Cluster) do(ctx context.Context, l *load, shards []disks.Shard) ([]disk
 	var places []disks.Address
 	if len(shards) > 0 {
 		var err error
-		if places, err = d.Append(ctx, shards, disks.AppendOptions{UseReserve: l.reserve}); err != nil {
+		if places, err = d.Append(ctx, shards, disks.AppendOptions{UseReserve: l.reserve, Direct: l.direct}); err != nil {
 			return nil, err
 		}
 	}

@@ -40,7 +40,7 @@ func (d *Segments) Append(ctx context.Context, shards []Shard, o AppendOptions) 
 	}
 	places := make([]Address, 0, len(shards))
 	for len(shards) > 0 {
-		n, err := d.appendSome(ctx, shards, &places)
+		n, err := d.appendSome(ctx, shards, &places, d.directFrom(o))
 		if err != nil {
 			return nil, err
 		}
@@ -50,7 +50,7 @@ func (d *Segments) Append(ctx context.Context, shards []Shard, o AppendOptions) 
 }
 
 // appendSome appends as many shards as go into one segment, at least one; d.mu is held.
-func (d *Segments) appendSome(ctx context.Context, shards []Shard, places *[]Address) (int, error) {
+func (d *Segments) appendSome(ctx context.Context, shards []Shard, places *[]Address, directFrom int64) (int, error) {
 	first := shardSize(int(shards[0].K), uint32(len(shards[0].Data)), uint32(len(shards[0].Journal)))
 	if err := d.roll(ctx, first); err != nil {
 		return 0, err
@@ -60,7 +60,7 @@ func (d *Segments) appendSome(ctx context.Context, shards []Shard, places *[]Add
 		return 0, err
 	}
 	n, size := d.fitting(s, shards)
-	at, direct := s.end, size >= d.directFrom() && d.openDirect(s)
+	at, direct := s.end, size >= directFrom && d.openDirect(s)
 	if direct {
 		at = pages(at)
 	}

@@ -2,23 +2,27 @@ package disks
 
 import (
 	"errors"
+	"math"
 	"sync"
 	"unsafe"
 )
 
-// Much that is appended at a time goes to the device past the system's page cache: through
-// it each byte would be copied once more into memory that has to be found first, and written
-// back at the next sync all at once. Such a write takes whole pages, in memory, in the file
+// By AppendOptions.Direct what is appended goes to the device past the system's page cache:
+// through it each byte is copied once more into memory that has to be found first, and written
+// back at the next sync all at once. A write past it takes whole pages, in memory, in the file
 // and in length. Shards are therefore gathered in a buffer of pages, and the last of an
 // append is padded to a page (Header.Paged). Where a file system cannot do without its cache,
 // or is one, everything goes through it.
 
-// directFrom is Options.Direct.
-func (d *Segments) directFrom() int64 {
-	if d.o.Direct > 0 {
+// directFrom is from how many bytes on an append goes past the cache.
+func (d *Segments) directFrom(o AppendOptions) int64 {
+	switch {
+	case d.o.Direct > 0:
 		return d.o.Direct
+	case o.Direct:
+		return smallAppend + 1 // what is written ahead of is not direct
 	}
-	return smallAppend + 1 // what is written ahead of is not direct
+	return math.MaxInt64
 }
 
 // A directFS can open files whose writes go past the page cache.

@@ -114,6 +114,9 @@ type AppendOptions struct {
 	// UseReserve lets the append take the space that is kept from puts, so that deletes,
 	// repair and compaction finish on a full disk.
 	UseReserve bool
+	// Direct asks for more than 64 KiB to go past the system's page cache, where the file
+	// system can: for bytes whose sync somebody waits for.
+	Direct bool
 }
 
 // A Disk stores shards. All methods may be called at the same time; appends are taken one

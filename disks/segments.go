@@ -22,8 +22,8 @@ type Options struct {
 	// FirstSegment is the size up to which the first segment grows; 0 means 1 MiB. The next are
 	// twice as large each, up to 64 times.
 	FirstSegment int64
-	// Direct is from how many bytes on an append goes past the system's page cache, where the
-	// file system can; 0 means 64 KiB.
+	// Direct is from how many bytes on every append is as with AppendOptions.Direct; 0 means
+	// none is that does not ask for it.
 	Direct int64
 }
 
