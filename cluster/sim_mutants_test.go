@@ -102,9 +102,16 @@ func (d *simDisk) misplaced(r disks.Ref) (uint64, disks.Address) {
 	return stripe, at
 }
 
+// doing tells whether one of the operations is under way.
+func (s *simulation) doing(names ...string) bool {
+	s.opsMu.Lock()
+	defer s.opsMu.Unlock()
+	return slices.ContainsFunc(s.ops, func(o *op) bool { return slices.Contains(names, o.name) })
+}
+
 // forgetMoves makes a change and then sets the places of shards that moved back.
 func (s *simulation) forgetMoves(change func() error) error {
-	if s.c == nil || !slices.ContainsFunc(s.ops, func(o *op) bool { return o.name == "repair" || o.name == "compact" }) {
+	if s.c == nil || !s.doing("repair", "compact") {
 		return change()
 	}
 	before := map[uint64]*stripe{}

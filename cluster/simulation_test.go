@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,6 +41,7 @@ type simulation struct {
 	cells    map[string]*cell
 	buckets  map[string]*cell // extra ones; present or absent
 	ghosts   []ghost
+	opsMu    sync.Mutex // for changes of ops, and reads of it by the cluster's goroutines
 	ops      []*op
 	held     []*heldReader
 	pasts    []*simKey
@@ -286,7 +288,9 @@ func (s *simulation) begin(o *op) {
 	s.w.mu.Lock()
 	o.began, o.calm = s.w.events, len(s.affected) == 0
 	s.w.mu.Unlock()
+	s.opsMu.Lock()
 	s.ops = append(s.ops, o)
+	s.opsMu.Unlock()
 	s.counts.Ops++
 	go func() {
 		o.run()
@@ -305,7 +309,9 @@ func (s *simulation) collect() {
 		s.w.mu.Unlock()
 		if done {
 			o := s.ops[i]
+			s.opsMu.Lock()
 			s.ops = slices.Delete(s.ops, i, i+1)
+			s.opsMu.Unlock()
 			i--
 			o.finish()
 		}
