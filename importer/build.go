@@ -19,6 +19,7 @@ type build struct {
 	mc       *minioData
 	loose    []loose // drives of inventories, smartctl and lsblk
 	fleetLog bool    // whether loose drives come from a log without hosts
+	most     int     // drives of inventories
 }
 
 // loose is a drive that no store spoke of, on a host known by the file it came from.
@@ -30,7 +31,7 @@ type loose struct {
 	from             Kind
 }
 
-func newBuild(o Options) *build { return &build{opt: o} }
+func newBuild(o Options) *build { return &build{opt: o, most: maxDrive} }
 
 // found puts everything together.
 func (b *build) found() (*Found, error) {

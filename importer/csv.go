@@ -144,8 +144,8 @@ func (t *table) row(row []string) error {
 	if err != nil {
 		return err
 	}
-	if len(t.b.loose)+n > maxDrive {
-		return fmt.Errorf("more than %d drives", maxDrive)
+	if len(t.b.loose)+n > t.b.most {
+		return fmt.Errorf("more than %d drives", t.b.most)
 	}
 	for range n {
 		t.b.loose = append(t.b.loose, d)
@@ -260,8 +260,8 @@ func (t *table) logged(row []string, model string) error {
 	}
 	i, ok := t.last[serial]
 	if !ok {
-		if len(t.b.loose) >= maxDrive {
-			return fmt.Errorf("more than %d drives", maxDrive)
+		if len(t.b.loose) >= t.b.most {
+			return fmt.Errorf("more than %d drives", t.b.most)
 		}
 		i = len(t.b.loose)
 		t.b.loose = append(t.b.loose, loose{})
