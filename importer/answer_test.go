@@ -233,6 +233,17 @@ func TestRecognise(t *testing.T) {
 		{Drive{Model: "mystery", Bytes: 8e12, helium: yes}, Match{Technology: "helium", How: Class}},
 		{Drive{Model: "mystery", Bytes: 4e12, spins: yes}, Match{Technology: "air", How: Class}},
 		{Drive{Bytes: 7.68e12}, Match{Technology: "ssd", How: Class}},
+		{Drive{Model: "HUSMR7632BHP301"}, Match{Technology: "ssd", How: Class}},
+		{Drive{Model: "HGST SN260 HUSMR7676BHP3Y1", Bytes: 7.6e12}, Match{Technology: "ssd", How: Class}},
+		{Drive{Model: "Seagate BarraCuda 120 SSD ZA250CM10003", Bytes: 250e9}, Match{Technology: "ssd", How: Class}},
+		{Drive{Model: "HGST HMS5C4040ALE640"}, Match{Technology: "air", How: Class}},
+		{Drive{Model: "ST33000651AS", Bytes: 3e12, spins: yes}, Match{Technology: "air", How: Class}},
+		{Drive{Model: "ST33000650NS"}, Match{Technology: "air", Profile: "seagate-es2-2tb-sas", How: Family}},
+		{Drive{Model: "ST8000DM004-2CX188"}, Match{Technology: "smr", How: Class}},
+		{Drive{Model: "ST10000NM017B"}, Match{Technology: "air", How: Class}},
+		{Drive{Model: "WDC WUS721010ALE6L4"}, Match{Technology: "air", How: Class}},
+		{Drive{Model: "DELLBOSS VD", Bytes: 480e9}, Match{Technology: "ssd", How: Hidden}},
+		{Drive{Model: "NETAPP LUN C-Mode", Bytes: 4e12, spins: yes}, Match{Technology: "air", How: Hidden}},
 		{Drive{}, Match{Technology: "hdd", How: Class}},
 	} {
 		got := Recognise(c.d)

@@ -81,6 +81,10 @@ func (f *Found) spreadFindings(p Pool, n, hosts int) (list []Finding) {
 	case p.Domain == "host" && hosts == n:
 		list = append(list, Finding{Warning, fmt.Sprintf("%s: %d servers for %d shards", p.Name, hosts, n), "with a server down there is none to repair to", "one server more, or a scheme with a shard less"})
 	}
+	if over := p.perHost; over > p.scheme.Tolerates() {
+		list = append(list, Finding{Danger, fmt.Sprintf("%s: a server holds %d shards of %d, %s stands %d", p.Name, over, n, p.Scheme, p.scheme.Tolerates()),
+			"with one server down nothing of the pool can be read, with one lost it is lost", "more servers, or more parity for each set"})
+	}
 	if sites := len(f.Sites); sites > 1 && p.Stored > 0 {
 		if t := f.toleranceOf(p.Name, p.scheme); t.Sites == 0 {
 			list = append(list, Finding{Warning, fmt.Sprintf("%s: no site may be lost, though there are %d", p.Name, sites),
@@ -126,6 +130,9 @@ func (f *Found) driveFindings() (list []Finding) {
 		add(Warning, fmt.Sprintf("the fullest drive is %.0f %% full", 100*f.Sizes.Fullest), "the first full drive stops the pool, however much room others have", "rebalance, or add drives")
 	case used >= 0.9*near:
 		add(Warning, fmt.Sprintf("%.0f %% of the raw bytes are in use", 100*used), fmt.Sprintf("the cluster warns at %.0f %%", 100*near), "add drives before a server is lost: its data must fit on the others")
+	}
+	if f.folded > 0 {
+		add(Danger, count(f.folded, "drive")+" of the store on file systems that it has already", "shards of one stripe share a drive: the scheme stands fewer drives lost than it says", "a file system of its own for each drive")
 	}
 	down, asleep := 0, 0
 	for _, b := range f.Fleet {

@@ -35,7 +35,8 @@ type Found struct {
 	Guessed []Note `json:"-"`
 	Missing []Note `json:"-"`
 
-	full ratios
+	full   ratios
+	folded int // drives of the store that lie on the file system of another
 }
 
 // ratios are the fill at which a cluster warns and stops; 0 is not known.
@@ -181,8 +182,9 @@ type Pool struct {
 	Objects  int64   `json:"objects"`
 	Overhead float64 `json:"overhead"`
 
-	scheme erasure.Scheme
-	known  bool // whether scheme is
+	scheme  erasure.Scheme
+	known   bool // whether scheme is
+	perHost int  // shards of a stripe that one server holds, 0 when the rule tells
 }
 
 // less orders hosts.

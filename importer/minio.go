@@ -3,6 +3,7 @@ package importer
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/url"
 	"strings"
 
@@ -14,7 +15,10 @@ type minioData struct {
 	version, system string
 	parity          int
 	parityKnown     bool
+	parities        []int // by pool, where they are told
 	setsOf          []int // drives of a set, by pool
+	sets            []int // sets of a pool, by pool
+	single          bool  // one copy on one drive, without sets
 	stored          int64
 	objects         int64
 	drives          []minioDrive
@@ -22,8 +26,9 @@ type minioData struct {
 }
 
 type minioDrive struct {
-	host string
-	pool int
+	host      string
+	pool, set int    // set is -1 when not told
+	device    string // number of the device that its file system lies on, "" when not told
 	Drive
 }
 
@@ -61,7 +66,8 @@ func (b *build) minioInfo(n node, wrapped bool) error {
 	if _, old := n.get("storage"); old && len(servers) == 0 {
 		return errors.New("is the answer of a server of 2019 or older, which tells no drive's size: ask a newer one, or give a CSV of the drives (model,count,capacity)")
 	}
-	if len(servers) == 0 {
+	drives := n.list("disks", "drives") // of a store's storage state, which names no servers
+	if len(servers) == 0 && len(drives) == 0 {
 		return errors.New("names no servers: was the user allowed to ask for ServerInfo?")
 	}
 	if b.mc != nil {
@@ -72,16 +78,7 @@ func (b *build) minioInfo(n node, wrapped bool) error {
 	if !wrapped {
 		m.system = "rustfs"
 	}
-	backend := n.at("backend")
-	m.parity, m.parityKnown = backend.count("standardSCParity", "StandardSCParity")
-	for _, s := range backend.list2("totalDrivesPerSet", "drivesPerSet") {
-		if v, ok := s.number(); ok && v > 0 && v <= 256 {
-			m.setsOf = append(m.setsOf, int(v))
-		}
-	}
-	if data, ok := backend.count("standardSCData"); ok && len(m.setsOf) == 0 && m.parityKnown && data > 0 {
-		m.setsOf = []int{data + m.parity}
-	}
+	b.minioBackend(n.at("backend"))
 	m.stored, _ = n.at("usage").size("size")
 	objects, _ := n.at("objects").count("count")
 	m.objects = int64(objects)
@@ -89,7 +86,42 @@ func (b *build) minioInfo(n node, wrapped bool) error {
 	for i, s := range servers {
 		b.minioServer(s, i)
 	}
+	if len(servers) == 0 {
+		for _, d := range drives {
+			host := ""
+			if at := d.text("endpoint"); strings.Contains(at, "://") {
+				host = hostOf(at)
+			}
+			b.minioDrive(or(host, "server1"), d)
+		}
+	}
 	return nil
+}
+
+// minioBackend reads the shape of the erasure sets.
+func (b *build) minioBackend(n node) {
+	m := b.mc
+	m.parity, m.parityKnown = n.count("standardSCParity", "StandardSCParity")
+	kind := strings.ToUpper(n.text("backendType", "BackendType", "type"))
+	m.single = kind == "FS" && !m.parityKnown
+	m.parities = numbersOf(n, "standardSCParities", "StandardSCParities")
+	m.setsOf = numbersOf(n, "totalDrivesPerSet", "drivesPerSet")
+	m.sets = numbersOf(n, "totalSets", "TotalSets")
+	if data, ok := n.count("standardSCData"); ok && len(m.setsOf) == 0 && m.parityKnown && data > 0 {
+		m.setsOf = []int{data + m.parity}
+	}
+}
+
+// numbersOf lists small numbers that are told one a pool; one that cannot be is 0.
+func numbersOf(n node, keys ...string) (list []int) {
+	for _, s := range n.list2(keys...) {
+		v, ok := s.number()
+		if !ok || v < 0 || v > 1<<16 || v != math.Trunc(v) {
+			v = 0
+		}
+		list = append(list, int(v))
+	}
+	return list
 }
 
 func (b *build) minioPools(n node) {
@@ -130,34 +162,41 @@ func (b *build) minioServer(s node, i int) {
 		host = fmt.Sprintf("server%d", i+1)
 	}
 	b.mc.version = or(b.mc.version, s.text("version"))
+	if strings.Contains(b.mc.version, "@") { // RustFS puts its release behind the day
+		b.mc.system = "rustfs"
+	}
 	state := s.text("state")
 	drives := s.list("drives", "disks")
 	if len(drives) == 0 {
 		b.miss.add("servers[].drives", "a server without drives (state %s)", or(state, "not told"))
 	}
 	for _, d := range drives {
-		if !d.isObject() {
-			continue
-		}
-		out := minioDrive{host: host, Drive: Drive{ID: d.text("path", "drivePath"), Osd: -1, Role: Data, State: Working, Model: d.text("model")}}
-		out.Bytes, _ = d.size("totalspace", "totalSpace")
-		out.Used, _ = d.size("usedspace", "usedSpace")
-		out.pool = max(0, int(numOr(d, 0, "pool_index", "poolIndex")))
-		switch st := d.text("state"); st {
-		case "ok", "online", "":
-		case "offline":
-			out.State = Down
-		default:
-			out.State = Broken
-		}
-		if out.Bytes == 0 {
-			b.miss.add("servers[].drives[].totalspace", "a drive without capacity")
-		}
-		if out.Model == "" {
-			b.miss.add("servers[].drives[].model", "the drive's model is not known")
-		}
-		b.mc.drives = append(b.mc.drives, out)
+		b.minioDrive(host, d)
 	}
+}
+
+func (b *build) minioDrive(host string, d node) {
+	if !d.isObject() {
+		return
+	}
+	out := minioDrive{host: host, Drive: Drive{ID: d.text("path", "drivePath"), Osd: -1, Role: Data, State: Working, Model: d.text("model")}}
+	out.Bytes, _ = d.size("totalspace", "totalSpace")
+	out.Used, _ = d.size("usedspace", "usedSpace")
+	out.pool, out.set = max(0, int(numOr(d, 0, "pool_index", "poolIndex"))), int(numOr(d, -1, "set_index", "setIndex"))
+	if major, minor := numOr(d, 0, "major"), numOr(d, 0, "minor"); major > 0 || minor > 0 {
+		out.device = fmt.Sprintf("%g:%g", major, minor)
+	}
+	switch st := d.text("state"); st {
+	case "ok", "online", "":
+	case "offline":
+		out.State = Down
+	default:
+		out.State = Broken
+	}
+	if d.text("runtimeState") != "" {
+		b.mc.system = "rustfs"
+	}
+	b.mc.drives = append(b.mc.drives, out)
 }
 
 func numOr(n node, other float64, keys ...string) float64 {
@@ -183,7 +222,13 @@ func (b *build) assembleMinIO(f *Found, hosts *hostSet) {
 	f.System, f.Version = m.system, m.version
 	b.guess.add("sites", "the dump names none: all servers are counted as one site and one rack")
 	raw, used := map[int]int64{}, int64(0)
+	b.unlisted()
+	f.folded = m.foldDevices(&b.guess)
+	b.likeTheirSet()
 	for _, d := range m.drives {
+		if d.Model == "" {
+			b.miss.add("servers[].drives[].model", "the drive's model is not known")
+		}
 		d.Bytes = Nominal(d.Bytes)
 		raw[d.pool] += d.Bytes
 		used += d.Used
@@ -191,7 +236,7 @@ func (b *build) assembleMinIO(f *Found, hosts *hostSet) {
 		hosts.group("site", "rack", d.host, fmt.Sprintf("pool %d", d.pool))
 	}
 	f.Sizes.Used = used
-	if !m.parityKnown {
+	if !m.parityKnown && !m.single {
 		b.miss.add("backend.standardSCParity", "the parity is not known")
 	}
 	var total int64
@@ -203,17 +248,116 @@ func (b *build) assembleMinIO(f *Found, hosts *hostSet) {
 	}
 }
 
+// unlisted notes drives that the sets have and no server lists: a server that is offline may list none.
+func (b *build) unlisted() {
+	listed := map[int]int{}
+	for _, d := range b.mc.drives {
+		listed[d.pool]++
+	}
+	for i, sets := range b.mc.sets {
+		if want := sets * b.mc.setSize(i); want > listed[i] {
+			b.miss.add("servers[].drives", "pool %d: %d of %d drives are not listed (their servers are offline): their watts and terabytes are not counted", i, want-listed[i], want)
+		}
+	}
+}
+
+// foldDevices counts once what are directories of one file system: servers tell its device's
+// number. It returns how many drives of the store were none of their own.
+func (m *minioData) foldDevices(guess *notes) (folded int) {
+	seen := map[string]bool{}
+	var list []minioDrive
+	for _, d := range m.drives {
+		key := d.host + " " + d.device
+		if d.device != "" && seen[key] {
+			guess.add("servers[].drives", "several of a server lie on one file system (major and minor are the same): counted as one drive")
+			folded++
+			continue
+		}
+		seen[key] = true
+		list = append(list, d)
+	}
+	m.drives = list
+	return folded
+}
+
+// likeTheirSet gives drives that are offline, of which the server tells nothing, the capacity and
+// model that most others of their set have, or of their pool.
+func (b *build) likeTheirSet() {
+	type place struct{ pool, set int }
+	most := map[place]*minioDrive{}
+	count := map[place]map[int64]int{}
+	for i, d := range b.mc.drives {
+		for _, p := range []place{{d.pool, d.set}, {d.pool, -2}} {
+			if d.Bytes == 0 {
+				continue
+			}
+			if count[p] == nil {
+				count[p] = map[int64]int{}
+			}
+			count[p][d.Bytes]++
+			if most[p] == nil || count[p][d.Bytes] > count[p][most[p].Bytes] {
+				most[p] = &b.mc.drives[i]
+			}
+		}
+	}
+	for i := range b.mc.drives {
+		d := &b.mc.drives[i]
+		like := most[place{d.pool, d.set}]
+		if like == nil {
+			like = most[place{d.pool, -2}]
+		}
+		switch {
+		case d.Bytes > 0:
+		case like == nil:
+			b.miss.add("servers[].drives[].totalspace", "a drive without capacity")
+		default:
+			d.Bytes, d.Model = like.Bytes, or(d.Model, like.Model)
+			b.guess.add("servers[].drives[].totalspace", "not told (the drive is %s): that of the others of its set", map[bool]string{true: "offline", false: "not formatted"}[d.State == Down])
+		}
+	}
+}
+
+// setSize is the number of drives of a set in a pool: as told, else as the drives number their
+// sets, else all of a small cluster; 0 is not known.
+func (m *minioData) setSize(pool int) int {
+	switch {
+	case pool < len(m.setsOf):
+		return m.setsOf[pool]
+	case len(m.setsOf) == 1:
+		return m.setsOf[0]
+	}
+	sets, all := map[int]int{}, 0
+	for _, d := range m.drives {
+		if d.pool == pool {
+			sets[d.set]++
+			all++
+		}
+	}
+	if n := sets[0]; n > 1 && n*len(sets) == all {
+		return n
+	}
+	if len(sets) == 1 && all <= mostSet {
+		return all
+	}
+	return 0
+}
+
+// mostSet is the number of drives that a set of MinIO has at most.
+const mostSet = 16
+
+// parityOf is the parity of a pool.
+func (m *minioData) parityOf(pool int) (int, bool) {
+	if pool < len(m.parities) {
+		return m.parities[pool], true
+	}
+	return m.parity, m.parityKnown
+}
+
 // minioPool adds a server pool. What it stores is told by its sets, or is its part of the whole.
 func (b *build) minioPool(f *Found, i int, raw, total int64) {
 	m := b.mc
 	p := Pool{ID: i, Name: fmt.Sprintf("pool %d", i), Domain: "drive"}
-	n := 0
-	switch {
-	case i < len(m.setsOf):
-		n = m.setsOf[i]
-	case len(m.setsOf) == 1:
-		n = m.setsOf[0]
-	}
+	n := m.setSize(i)
 	if sum := m.pools[i]; sum.stored > 0 {
 		p.Stored, p.Objects, p.Raw = sum.stored, sum.objects, sum.used
 	} else if total > 0 {
@@ -221,30 +365,63 @@ func (b *build) minioPool(f *Found, i int, raw, total int64) {
 		p.Stored = int64(float64(m.stored) * float64(raw) / float64(total))
 		p.Objects = int64(float64(m.objects) * float64(raw) / float64(total))
 	}
-	if m.parityKnown && n > m.parity && m.parity >= 0 {
-		text := fmt.Sprintf("rs:%d+%d", n-m.parity, m.parity)
-		if m.parity == 0 {
-			text = "replica:1"
-		}
-		if s, err := erasure.Parse(text); err == nil {
-			p.scheme, p.known, p.Scheme, p.Overhead, p.PerSite = s, true, s.String(), s.Overhead(), s.N()
-			p.Domain = b.minioDomain(n, i)
-		}
+	parity, known := m.parityOf(i)
+	text := ""
+	switch {
+	case m.single, known && parity == 0 && n > 0:
+		text, n = "replica:1", max(n, 1)
+	case known && n > parity:
+		text = fmt.Sprintf("rs:%d+%d", n-parity, parity)
+	case known && n == 0:
+		b.miss.add("backend.totalDrivesPerSet", "how many drives a set has is not known")
+	}
+	if s, err := erasure.Parse(text); err == nil {
+		p.scheme, p.known, p.Scheme, p.Overhead, p.PerSite = s, true, s.String(), s.Overhead(), s.N()
+		p.Domain = b.minioDomain(n, i)
+		p.perHost = (n + max(1, b.minioServers(i)) - 1) / max(1, b.minioServers(i))
+		b.tiered(&p)
 	}
 	f.Pools = append(f.Pools, p)
+}
+
+// tiered lowers what a pool stores to what its drives can hold of it: objects that a lifecycle
+// rule moved to another store are counted as the pool's, and draw their watts elsewhere.
+func (b *build) tiered(p *Pool) {
+	used, all, telling := int64(0), int64(0), int64(0)
+	for _, d := range b.mc.drives {
+		if d.pool == p.ID {
+			used, all = used+d.Used, all+1
+			if d.Used > 0 {
+				telling++
+			}
+		}
+	}
+	if telling > 0 { // drives that are offline hold as much as the others
+		used = int64(float64(used) * float64(all) / float64(telling))
+	}
+	used = max(used, p.Raw)
+	if most := int64(float64(used) / p.Overhead); used > 0 && float64(p.Stored) > 1.05*float64(most) {
+		b.guess.add("pools.stored", "%s: %s are told, and what its drives have in use is %s of them under %s: the rest lies in another tier (lifecycle rules), or is compressed; counted is what lies here", p.Name, tb(p.Stored), tb(most), p.Scheme)
+		p.Stored = most
+	}
 }
 
 // minioDomain tells how many drives of a set lie on one server: sets are dealt over servers in
 // turn, so that n drives over h servers put n/h on each.
 func (b *build) minioDomain(n, pool int) string {
+	if b.minioServers(pool) >= n {
+		return "host"
+	}
+	return "drive"
+}
+
+// minioServers is how many servers a pool has.
+func (b *build) minioServers(pool int) int {
 	servers := map[string]bool{}
 	for _, d := range b.mc.drives {
 		if d.pool == pool {
 			servers[d.host] = true
 		}
 	}
-	if len(servers) >= n {
-		return "host"
-	}
-	return "drive"
+	return len(servers)
 }

@@ -54,7 +54,8 @@ var lines = []line{
 	{"HUS7260", "Ultrastar 7K6000", "air", "", ""},
 	{"HUS724", "Ultrastar 7K4000", "air", "", ""},
 	{"HUS722", "Ultrastar 7K2", "air", "", ""},
-	{"HU[AS]", "Ultrastar", "air", "", ""},
+	{"WUS7210", "Ultrastar DC HC330", "air", "", ""},
+	{"HU[ACS][0-9]|H[DM]S[57]", "Ultrastar, Deskstar, MegaScale", "air", "", ""},
 	{"WUH7214", "Ultrastar DC HC530", "helium", "", ""},
 	{"WUH7218", "Ultrastar DC HC550", "helium", "", ""},
 	{"WUH7220", "Ultrastar DC HC560", "helium", "", ""},
@@ -71,7 +72,7 @@ var lines = []line{
 	{"ST[123]000NM00[2-6]3", "Constellation ES.3", "air", "seagate-es3-2tb-sas", ""},
 	{"ST33000650SS", "Constellation ES.2", "air", "seagate-es2-3tb-sas", "ST33000650SS"},
 	{"ST32000645SS", "Constellation ES.2", "air", "seagate-es2-2tb-sas", "ST32000645SS"},
-	{"ST3(2000645|300065)", "Constellation ES.2", "air", "seagate-es2-2tb-sas", ""},
+	{"ST3(200064[567]|300065[012])[NS]S", "Constellation ES.2", "air", "seagate-es2-2tb-sas", ""},
 	{"ST1000NM0001", "Constellation ES.1", "air", "seagate-es1-1tb-sas", "ST1000NM0001"},
 	{"ST500NM0011", "Constellation ES.1", "air", "seagate-es1-500gb-sata", "ST500NM0011"},
 	{"ST6000NM0(02|03|00)[0-9]", "Enterprise Capacity v4", "air", "seagate-ecv4-6tb-sas", "ST6000NM0034"},
@@ -79,9 +80,10 @@ var lines = []line{
 	{"ST(10000NM0(01|08|20)6|10000NM0096|8000NM0(01|20)6)", "Exos X10", "helium", "", ""},
 	{"ST12000NM0(00|01|02|03)7", "Exos X12", "helium", "seagate-x12-12tb", "ST12000NM0(00|01|02|03)7"},
 	{"ST(14000NM0..8|12000NM0..8|10000NM0(47|56)8)", "Exos X14", "helium", "", ""},
+	{"ST10000NM0..[68]", "Exos X10, X14", "helium", "", ""},
 	{"ST16000NM00.G", "Exos X16", "helium", "seagate-x16-16tb", "ST16000NM00.G"},
 	{"ST1[024]000NM00.G", "Exos X16", "helium", "seagate-x16-16tb", ""},
-	{"ST1[68]000NM00.J", "Exos X18", "helium", "", ""},
+	{"ST1[02468]000NM0..J", "Exos X18", "helium", "", ""},
 	{"ST(18|20)000NM00.D", "Exos X20", "helium", "", ""},
 	{"ST22000NM00.E", "Exos X22", "helium", "seagate-x22-22tb", "ST22000NM00.E"},
 	{"ST20000NM00.E", "Exos X22", "helium", "seagate-x22-22tb", ""},
@@ -94,7 +96,9 @@ var lines = []line{
 	{"ST8000VN0(002|022)", "NAS HDD", "air", "seagate-nas-8tb", "ST8000VN0(002|022)"},
 	{"ST6000VN0001", "Enterprise NAS", "air", "seagate-enas-6tb", "ST6000VN0001"},
 	{"ST10000(VN|VX|DM)0004", "IronWolf, SkyHawk, BarraCuda Pro", "helium", "seagate-10tb-helium", "ST10000(VN|VX|DM)0004"},
-	{"ST[1-8]000NM0..A", "Exos 7E8, 7E10", "air", "", ""},
+	{"ST[1-8]000NM0..A|ST(1|2|4|6|8|10)000NM0..B", "Exos 7E8, 7E10", "air", "", ""},
+	{"ST(2000DM008|3000DM007|4000DM004|5000DM000|6000DM003|8000DM004|1000LM048|2000LM015|[345]000LM0(00|24))", "BarraCuda, shingled", "smr", "", ""},
+	{"ST[0-9]+(MM|MP)0", "Exos 10E, 15E", "air", "", ""},
 
 	{"MG04SCA50", "MG04", "air", "toshiba-mg04-5tb", "MG04SCA500"},
 	{"MG04", "MG04", "air", "toshiba-mg04-5tb", ""},
@@ -104,6 +108,7 @@ var lines = []line{
 	{"MG08", "MG08", "helium", "toshiba-mg08-16tb", ""},
 	{"MG11", "MG11", "helium", "toshiba-mg11-24tb", "MG11ACA24"},
 	{"MG(07|09|10)", "MG07, MG09, MG10", "helium", "", ""},
+	{"AL1[345]S", "AL13, AL14, AL15", "air", "", ""},
 
 	{"WD40(00F9YZ|01F9YZ)", "Se", "air", "wd-se-4tb", "WD4000F9YZ"},
 	{"WD400[123]FF", "Red Pro", "air", "wd-redpro-4tb", "WD4001FFSX"},
@@ -115,18 +120,19 @@ var lines = []line{
 	{"SSDPF2NV307", "D5-P5316", "ssd", "solidigm-p5316-31tb", "SSDPF2NV307"},
 	{"SB[FI]PF.*614T", "D5-P5336", "ssd", "solidigm-p5336-61tb", "SB[FI]PF.*614T"},
 	{"6500[_ ]", "6500 ION", "ssd", "micron-6500ion-31tb", "6500[_ ].*30T7"},
-	{"SSD|MZ[0-9A-Z]{5}|MTFD|[5-9][0-9]00[_ ](MAX|PRO|ECO|MTFD)|K(CD|CM|PM|XG|XD)[0-9]|PX0[45]|XS[0-9]+[ES]|HUSMR|HUSMM|WUS[34]|HFS|SDLF|SDLL|CT[0-9]+|VK[0-9]+|LK[0-9]+|MK[0-9]{6}|DELL ENT NVME|NVME", "solid-state drive", "ssd", "", ""},
+	{"SSD|MZ[0-9A-Z]{5}|MTFD|[5-9][0-9]{2}0[_ ](MAX|PRO|ECO|ION|MTFD)|K(CD|CM|PM|XG|XD)[0-9]|PX0[45]|XS[0-9]+[ES]|HUS[MPST][HLMRT]|SN[0-9]{3} |WUS[345][BCE]|WDS[0-9]|HFS|SDL[FL]|SD[6-9]S|PE[0-9]{4} |MEMPE|THNS|S(EDC|A400|KC)[0-9]|ZA[0-9]+[CN]M|CT[0-9]+|VK[0-9]+|LK[0-9]+|MK[0-9]{6}|DELL ENT NVME|NVME", "solid-state drive", "ssd", "", ""},
 }
 
 // hidden is what stands before a drive and hides it.
 var hidden = []struct{ word, what string }{
-	{"PERC", "a RAID controller"}, {"MEGARAID", "a RAID controller"}, {"LOGICAL VOLUME", "a RAID controller"}, {"SMC3", "a RAID controller"}, {"MR9", "a RAID controller"}, {"AVAGO", "a RAID controller"},
+	{"PERC", "a RAID controller"}, {"DELLBOSS", "a RAID controller"}, {"ASR7", "a RAID controller"}, {"ASR8", "a RAID controller"}, {"ARC-1", "a RAID controller"}, {"9650SE", "a RAID controller"}, {"9750-", "a RAID controller"}, {"MEGARAID", "a RAID controller"}, {"LOGICAL VOLUME", "a RAID controller"}, {"SMC3", "a RAID controller"}, {"MR9", "a RAID controller"}, {"AVAGO", "a RAID controller"},
 	{"LSI", "a RAID controller"}, {"SERVERAID", "a RAID controller"}, {"RAID", "a RAID controller"}, {"AACRAID", "a RAID controller"},
-	{"QEMU", "a virtual machine"}, {"VIRTUAL", "a virtual machine"}, {"VMWARE", "a virtual machine"}, {"VBOX", "a virtual machine"}, {"VIRTIO", "a virtual machine"}, {"MSFT", "a virtual machine"},
-	{"AMAZON", "a cloud"}, {"PERSISTENTDISK", "a cloud"}, {"GOOGLE", "a cloud"}, {"BLOCKVOLUME", "a cloud"},
+	{"LUN C-MODE", "a storage array"}, {"FLASHARRAY", "a storage array"}, {"2810XIV", "a storage array"}, {"SYMMETRIX", "a storage array"}, {"COMPELNT", "a storage array"}, {"3PARDATA", "a storage array"},
+	{"QEMU", "a virtual machine"}, {"VIRTUAL", "a virtual machine"}, {"VMWARE", "a virtual machine"}, {"VBOX", "a virtual machine"}, {"VIRTIO", "a virtual machine"}, {"VIRT-DISK", "a virtual machine"}, {"MSFT", "a virtual machine"},
+	{"AMAZON", "a cloud"}, {"PERSISTENTDISK", "a cloud"}, {"GOOGLE", "a cloud"}, {"BLOCKVOLUME", "a cloud"}, {"NVME CARD", "a cloud"}, {"ELASTIC BLOCK", "a cloud"}, {"MICROSOFT NVME", "a cloud"},
 }
 
-var makers = regexp.MustCompile(`^(ATA|SEAGATE|WDC|WD|HGST|HITACHI/HGST|HITACHI|TOSHIBA|SAMSUNG|INTEL|SOLIDIGM|MICRON|KIOXIA|WESTERN DIGITAL|WESTERNDIGITAL|IBM-\w+|HPE?|DELL|NETAPP|LENOVO)[ _]+`)
+var makers = regexp.MustCompile(`^(ATA|SEAGATE|WDC|WD|HGST|HITACHI/HGST|HITACHI|TOSHIBA|SAMSUNG|INTEL|SOLIDIGM|MICRON|KIOXIA|WESTERN DIGITAL|WESTERNDIGITAL|IBM-\w+|HPE?|DELL|NETAPP|LENOVO|SANDISK|KINGSTON)[ _]+`)
 
 type compiled struct {
 	line
@@ -233,6 +239,9 @@ func techName(t string) string {
 	return t
 }
 
+// saysSolid is a model that says that nothing turns.
+var saysSolid = regexp.MustCompile(`(?i)\bSSD|NVMe|flash|\bZA[0-9]+[CN]M`)
+
 // byCapacity guesses the technology. Drives of 12 TB and more are sealed with helium (the
 // largest in air, MG06 and HC330, have 10 TB), those up to 6 TB turn in air but for He6, which
 // its model tells; 8 and 10 TB may be either.
@@ -243,7 +252,7 @@ func byCapacity(d Drive) string {
 		return "helium"
 	case d.spins == no, d.Class == "ssd", d.Class == "nvme":
 		return "ssd"
-	case d.spins == unknown && d.Class != "hdd" && slices.Contains(solidTB, tb):
+	case d.spins == unknown && d.Class != "hdd" && (slices.Contains(solidTB, tb) || saysSolid.MatchString(d.Model)):
 		return "ssd"
 	case tb >= 11:
 		return "helium"

@@ -353,6 +353,91 @@ func TestMinIOShapes(t *testing.T) {
 	}
 }
 
+// minioDoc is a cluster of servers with drives of 16 TB in sets of 16, edited drive by drive.
+func minioDoc(servers, drives, parity, used int, wrap bool, edit func(s, d int, drive map[string]any) map[string]any) []byte {
+	var list []any
+	n := 0
+	for s := range servers {
+		var ds []any
+		for d := range drives {
+			x := map[string]any{"endpoint": fmt.Sprintf("http://n%d:9000/data%d", s, d), "path": fmt.Sprintf("/data%d", d), "state": "ok", "totalspace": int64(16000900661248), "usedspace": int64(used) * 1e12, "pool_index": 0, "set_index": n / 16, "disk_index": n % 16}
+			if edit != nil {
+				x = edit(s, d, x)
+			}
+			if x != nil {
+				ds = append(ds, x)
+			}
+			n++
+		}
+		list = append(list, map[string]any{"state": "online", "endpoint": fmt.Sprintf("n%d:9000", s), "version": "v", "drives": ds})
+	}
+	info := map[string]any{"usage": map[string]any{"size": int64(90e12)}, "servers": list,
+		"backend": map[string]any{"backendType": "Erasure", "standardSCParity": parity, "totalSets": []int{servers * drives / 16}, "totalDrivesPerSet": []int{16}}}
+	var doc any = map[string]any{"status": "success", "info": info}
+	if !wrap {
+		doc = info
+	}
+	out, _ := json.Marshal(doc)
+	return out
+}
+
+// TestMinIODrives: servers that are down, file systems that several drives share, sets that one
+// server may take with it, objects that a lifecycle rule moved away.
+func TestMinIODrives(t *testing.T) {
+	offline := func(s, d int, x map[string]any) map[string]any {
+		if s == 1 { // of a server that is down only the places are told
+			return map[string]any{"endpoint": x["endpoint"], "state": "offline", "major": 0, "minor": 0, "pool_index": 0, "set_index": x["set_index"], "disk_index": x["disk_index"]}
+		}
+		return x
+	}
+	for _, c := range []struct {
+		name    string
+		doc     []byte
+		drives  int
+		raw     int64
+		stored  int64
+		system  string
+		note    string // in what is guessed or missing
+		finding string
+	}{
+		{"a server down", minioDoc(4, 4, 4, 8, true, offline), 16, 256e12, 90e12, "minio", "not told (the drive is offline)", "4 drives down"},
+		{"a server down that lists no drives", minioDoc(8, 4, 4, 8, true, func(s, d int, x map[string]any) map[string]any {
+			if s == 2 {
+				return nil
+			}
+			return x
+		}), 28, 448e12, 90e12, "minio", "4 of 32 drives are not listed", ""},
+		{"four directories of one file system", minioDoc(4, 4, 4, 8, true, func(s, d int, x map[string]any) map[string]any {
+			x["major"], x["minor"] = 253, 4
+			return x
+		}), 4, 64e12, 24e12, "minio", "lie on one file system", "12 drives of the store on file systems"},
+		{"eight shards a server", minioDoc(2, 8, 4, 8, true, nil), 16, 256e12, 90e12, "minio", "", "a server holds 8 shards of 16, rs:12+4 stands 4"},
+		{"tiered away", minioDoc(4, 4, 4, 4, true, nil), 16, 256e12, 48e12, "minio", "lies in another tier", ""},
+		{"RustFS through mc", []byte(strings.ReplaceAll(string(minioDoc(4, 4, 4, 8, true, nil)), `"v"`, `"2026-06-09T14:08:58Z@1.0.0-beta.8"`)), 16, 256e12, 90e12, "rustfs", "", ""},
+		{"storage state of RustFS", []byte(`{"admin_discovery":{"x":"/y"},"info":{"backend":{"BackendType":"Erasure","DrivesPerSet":[4],"OfflineDisks":{},"StandardSCData":[3],"StandardSCParities":[1],"StandardSCParity":1,"TotalSets":[1]},"disks":[` +
+			strings.TrimSuffix(strings.Repeat(`{"endpoint":"http://n0:9000/d","state":"ok","runtimeState":"online","totalspace":16000900661248,"usedspace":4000000000000,"pool_index":0,"set_index":0},`, 4), ",") + `]}}`), 4, 64e12, 0, "rustfs", "", ""},
+	} {
+		f, err := Read(mems(c.doc), Options{})
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		if f.System != c.system || f.DriveCount() != c.drives || f.Sizes.Raw != c.raw || len(f.Pools) != 1 || f.Pools[0].Stored != c.stored {
+			t.Errorf("%s: %s, %d drives, %+v, %+v", c.name, f.System, f.DriveCount(), f.Sizes, f.Pools)
+		}
+		if c.note != "" && !noted(f.Guessed, c.note) && !noted(f.Missing, c.note) {
+			t.Errorf("%s: no word of %q in %v %v", c.name, c.note, f.Guessed, f.Missing)
+		}
+		said := false
+		for _, x := range f.Findings() {
+			said = said || strings.Contains(x.What, c.finding)
+		}
+		if c.finding != "" && !said {
+			t.Errorf("%s: no finding %q in %v", c.name, c.finding, f.Findings())
+		}
+	}
+}
+
 // TestOldMinIO: servers of 2019 tell no drive's size, and are told so.
 func TestOldMinIO(t *testing.T) {
 	doc := `{"status":"success","service":"on","address":"minio0:9000","error":"","storage":{"used":1681449463808,"backend":{"backendType":"Erasure","onlineDisks":12,"standardSCData":6,"standardSCParity":6,"sets":[[{"uuid":"u","endpoint":"http://minio0:9000/export0","state":"ok"}]]}}}`
