@@ -11,7 +11,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
@@ -143,15 +142,6 @@ A session:
 
 Exit codes: 0 done, 1 other, 2 usage, 3 bucket or cluster not found, 4 object not found,
 5 served but degraded, 6 refused: would break the durability promise, 7 data lost, 130 interrupted.`
-
-func didYouMean(app *cli.App, name string) string {
-	if s := cli.SuggestCommand(app.Commands, name); s != "" {
-		return "; " + strings.ToLower(s[:1]) + strings.TrimSuffix(s[1:], "?")
-	}
-	return ""
-}
-
-func onUsage(_ *cli.Context, err error, _ bool) error { return usageError{err} }
 
 func commonFlags() []cli.Flag {
 	return []cli.Flag{
