@@ -27,6 +27,8 @@ type Sheet struct {
 	Sources []Source `json:"sources"`
 	Digest  string   `json:"inputs_digest"`
 	Remarks []string `json:"remarks"`
+
+	Indicators []Indicator `json:"indicators"` // those of the regulation, answered or not
 }
 
 // A Field is a data point. Low and High are there where it is modelled.
@@ -39,6 +41,8 @@ type Field struct {
 	Unit   string   `json:"unit"`
 	Method Method   `json:"method"`
 	Source string   `json:"source"`
+
+	Indicator string `json:"indicator,omitempty"` // of Delegated Regulation (EU) 2024/1364, for the part that is this storage
 }
 
 // A Method says how a data point came about.
@@ -104,13 +108,15 @@ func (f *Found) Sheet(s whatif.Scenario, facts Facts) (*Sheet, error) {
 	b := sheetBuild{Sheet: sh, f: f, s: s, r: r, o: o, facts: facts}
 	b.capacities()
 	it, all := b.energies()
-	b.indicators(it)
+	b.indicators(it, all)
 	kg := b.carbon(all)
 	b.money(all)
+	sh.indicate()
 	sh.Split = split(all, kg, f, facts)
 	sh.Remarks = []string{
 		"reporting under Delegated Regulation (EU) 2024/1364 binds operators of sites of 500 kW of installed IT and more; tenants supply figures",
-		"CSTOR, the storage capacity that operators report: the Annex's wording was not read, so that raw and usable stand side by side; ask your operator which of the two is wanted",
+		"figures are of this storage alone, the operator adds those of all its tenants",
+		"CSTOR: whether raw or usable capacity is meant was not read in the annex's own words, so that both stand; ask your operator",
 	}
 	if why := facts.noRequests(); why != "" {
 		sh.Remarks = append(sh.Remarks, why)
@@ -219,7 +225,7 @@ func scaleBy(e whatif.Estimate, x float64) whatif.Estimate {
 	return e
 }
 
-func (b *sheetBuild) indicators(it whatif.Estimate) {
+func (b *sheetBuild) indicators(it, all whatif.Estimate) {
 	if p := b.s.Facility.PUE; p != nil {
 		b.add("pue", "PUE (EN 50600-4-2)", p.Typical, "", Told, "as given")
 	} else if b.o.PUE != nil {
@@ -230,15 +236,20 @@ func (b *sheetBuild) indicators(it whatif.Estimate) {
 		name, label, unit string
 		v                 *whatif.Range
 		flag              string
-	}{{"ref", "REF, renewable energy factor (EN 50600-4-3)", "", b.s.Facility.REF, "--ref"}, {"erf", "ERF, energy reuse factor (EN 50600-4-6)", "", b.s.Facility.ERF, "--erf"}, {"wue", "WUE, water usage effectiveness (EN 50600-4-9)", "L/kWh", b.s.Facility.WUE, "--wue"}} {
+		part, what        string // the field that it gives
+		of                float64
+		ofUnit, how       string
+	}{
+		{"ref", "REF, renewable energy factor (EN 50600-4-3)", "", b.s.Facility.REF, "--ref", "renewable", "renewable energy", all.Typical, "kWh", "REF times the energy with the building"},
+		{"erf", "ERF, energy reuse factor (EN 50600-4-6)", "", b.s.Facility.ERF, "--erf", "heat_reused", "waste heat reused", all.Typical, "kWh", "ERF times the energy with the building"},
+		{"wue", "WUE, water usage effectiveness (EN 50600-4-9)", "L/kWh", b.s.Facility.WUE, "--wue", "water", "water", it.Typical, "L", "WUE times the IT's energy"},
+	} {
 		if x.v == nil {
 			b.lack(x.name, x.label, x.unit, "as the operator gives it: "+x.flag)
 			continue
 		}
 		b.add(x.name, x.label, x.v.Typical, x.unit, Told, "as given")
-		if x.name == "wue" {
-			b.add("water", "water", x.v.Typical*it.Typical, "L", Computed, "WUE times the IT's energy")
-		}
+		b.add(x.part, x.what, x.v.Typical*x.of, x.ofUnit, Computed, x.how)
 	}
 }
 
@@ -519,7 +530,7 @@ func smallCSV(r io.Reader, want ...string) (rows [][]string, cols map[string]int
 	return all[1:], cols, nil
 }
 
-// Cells are a field in words: name, label, value, low, high, unit, method, source.
+// Cells are a field in words: name, label, value, low, high, unit, method, source, indicator.
 func (f Field) Cells() []string {
 	show := func(v *float64) string {
 		if v == nil {
@@ -527,7 +538,7 @@ func (f Field) Cells() []string {
 		}
 		return figure(*v)
 	}
-	return []string{f.Name, f.Label, show(f.Value), show(f.Low), show(f.High), f.Unit, string(f.Method), f.Source}
+	return []string{f.Name, f.Label, show(f.Value), show(f.Low), show(f.High), f.Unit, string(f.Method), f.Source, f.Indicator}
 }
 
 // figure prints counts whole and the rest to four digits.
@@ -538,7 +549,7 @@ func figure(v float64) string {
 	return energy.Four(v)
 }
 
-var sheetHeader = []string{"name", "data point", "value", "low", "high", "unit", "method", "source"}
+var sheetHeader = []string{"name", "data point", "value", "low", "high", "unit", "method", "source", "indicator"}
 
 // CSV writes the fields, then the split.
 func (s *Sheet) CSV(w io.Writer) error {
@@ -549,10 +560,15 @@ func (s *Sheet) CSV(w io.Writer) error {
 	}
 	for _, x := range s.Split {
 		name := or(x.Bucket, "unallocated")
-		_ = c.Write([]string{"split", strings.TrimSpace(x.Tenant + " " + name), strconv.FormatFloat(x.KWh, 'f', 3, 64), "", "", "kWh", string(Computed), "by raw bytes held" + map[bool]string{true: ", and by requests"}[x.ByRequests > 0]})
+		_ = c.Write([]string{"split", strings.TrimSpace(x.Tenant + " " + name), strconv.FormatFloat(x.KWh, 'f', 3, 64), "", "", "kWh", string(Computed), "by raw bytes held" + map[bool]string{true: ", and by requests"}[x.ByRequests > 0], ""})
 	}
 	for _, m := range s.Missing {
-		_ = c.Write([]string{"missing", m, "", "", "", "", "", ""})
+		_ = c.Write([]string{"missing", m, "", "", "", "", "", "", ""})
+	}
+	for _, x := range s.Indicators {
+		if x.Why != "" {
+			_ = c.Write([]string{"not_answered", x.Name, "", "", "", x.Unit, "", x.Annex + ": " + x.Why, x.Symbol})
+		}
 	}
 	c.Flush()
 	return c.Error()
@@ -560,7 +576,7 @@ func (s *Sheet) CSV(w io.Writer) error {
 
 // Markdown writes the sheet as tables.
 func (s *Sheet) Markdown(w io.Writer) {
-	fmt.Fprintf(w, "# Storage, %d\n\n| data point | value | unit | method | source |\n|---|---:|---|---|---|\n", s.Year)
+	fmt.Fprintf(w, "# Storage, %d\n\n| data point | indicator | value | unit | method | source |\n|---|---|---:|---|---|---|\n", s.Year)
 	esc := strings.NewReplacer("|", "\\|", "\n", " ")
 	for _, f := range s.Fields {
 		c := f.Cells()
@@ -568,7 +584,7 @@ func (s *Sheet) Markdown(w io.Writer) {
 		if c[3] != "" && c[3] != c[4] {
 			v += " [" + c[3] + "–" + c[4] + "]"
 		}
-		fmt.Fprintf(w, "| %s | %s | %s | %s | %s |\n", esc.Replace(c[1]), v, c[5], c[6], esc.Replace(c[7]))
+		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s |\n", esc.Replace(c[1]), c[8], v, c[5], c[6], esc.Replace(c[7]))
 	}
 	if len(s.Split) > 0 {
 		fmt.Fprint(w, "\n| tenant | bucket | kWh | kgCO2e |\n|---|---|---:|---:|\n")
@@ -581,6 +597,10 @@ func (s *Sheet) Markdown(w io.Writer) {
 		for _, m := range s.Missing {
 			fmt.Fprintf(w, "- %s\n", m)
 		}
+	}
+	fmt.Fprintf(w, "\n## Not answered of %s\n\n", regulation)
+	for _, line := range s.NotAnswered() {
+		fmt.Fprintf(w, "- %s\n", line)
 	}
 	fmt.Fprint(w, "\n## Inputs\n\n")
 	for _, x := range s.Sources {
@@ -602,16 +622,17 @@ table{border-collapse:collapse;width:100%;margin:1rem 0}
 th,td{text-align:left;padding:.35rem .6rem;border-bottom:1px solid color-mix(in srgb,currentColor 20%,transparent);vertical-align:top}
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .missing{opacity:.8}small{opacity:.85;overflow-wrap:anywhere}.missing small{opacity:1}
-@media (max-width:40rem){body{margin-top:1rem;padding:0 .6rem}table{font-size:13px}th,td{padding:.35rem .3rem}th:nth-child(5),td:nth-child(5){display:none}}
+@media (max-width:40rem){body{margin-top:1rem;padding:0 .6rem}table{font-size:13px}th,td{padding:.35rem .3rem}th:nth-child(6),td:nth-child(6){display:none}}
 </style>
 <h1>Storage, {{.Year}}</h1>
-<table><tr><th>data point<th class="n">value<th>unit<th>method<th>source</tr>
-{{range .Fields}}{{$c := cells .}}<tr{{if not .Value}} class="missing"{{end}}><td>{{.Label}}<td class="n">{{index $c 2}}{{if .Low}} <small>[{{index $c 3}}–{{index $c 4}}]</small>{{end}}<td>{{.Unit}}<td>{{.Method}}<td><small>{{.Source}}</small></tr>
+<table><tr><th>data point<th><abbr title="of Delegated Regulation (EU) 2024/1364">indicator</abbr><th class="n">value<th>unit<th>method<th>source</tr>
+{{range .Fields}}{{$c := cells .}}<tr{{if not .Value}} class="missing"{{end}}><td>{{.Label}}<td>{{.Indicator}}<td class="n">{{index $c 2}}{{if .Low}} <small>[{{index $c 3}}–{{index $c 4}}]</small>{{end}}<td>{{.Unit}}<td>{{.Method}}<td><small>{{.Source}}</small></tr>
 {{end}}</table>
 {{if .Split}}<h2>By bucket</h2><table><tr><th>tenant<th>bucket<th class="n">kWh<th class="n">kg CO2e</tr>
 {{range .Split}}<tr><td>{{.Tenant}}<td>{{or .Bucket "unallocated"}}<td class="n">{{printf "%.3f" .KWh}}<td class="n">{{printf "%.3f" .Kg}}</tr>
 {{end}}</table>{{end}}
 {{if .Missing}}<h2>Missing</h2><ul>{{range .Missing}}<li>{{.}}{{end}}</ul>{{end}}
+<h2>Not answered of ` + regulation + `</h2><ul>{{range .NotAnswered}}<li>{{.}}{{end}}</ul>
 <h2>Inputs</h2><ul>{{range .Sources}}<li><small>{{.Name}}, {{.Kind}}, {{.Bytes}} bytes, sha256 {{.SHA256}}</small>{{end}}
 <li><small>model inputs {{.Digest}}</small>{{range .Remarks}}<li><small>{{.}}</small>{{end}}</ul>
 `))

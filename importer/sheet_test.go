@@ -183,3 +183,26 @@ func FuzzBill(f *testing.F) {
 		_, _ = ReadTenants(strings.NewReader(text))
 	})
 }
+
+// TestIndicators: every indicator of the regulation has a field or says why not, and fields are those that exist.
+func TestIndicators(t *testing.T) {
+	sh := sheetOf(t, Facts{})
+	answered := map[string]bool{}
+	for _, x := range sh.Indicators {
+		if (len(x.Fields) == 0) != (x.Why != "") {
+			t.Errorf("%s: answered by %v, why not %q", x.Symbol, x.Fields, x.Why)
+		}
+		for _, name := range x.Fields {
+			sh.value(t, name)
+			answered[x.Symbol] = true
+		}
+	}
+	for _, want := range []string{"EDC", "EIT", "CSTOR", "PUE"} {
+		if !answered[want] {
+			t.Errorf("%s is not answered", want)
+		}
+	}
+	if answered["CSERV"] || answered["WIN"] {
+		t.Error("what nobody told is answered")
+	}
+}

@@ -135,14 +135,14 @@ func readFile[T any](name string, read func(io.Reader) (T, error)) (T, error) {
 
 func showSheet(w io.Writer, s *importer.Sheet) {
 	fmt.Fprintf(w, "Storage, %d\n\n", s.Year)
-	t := newTable("data point", "value", "unit", "method", "source")
+	t := newTable("data point", "EED", "value", "unit", "method", "source")
 	for _, f := range s.Fields {
 		cell := f.Cells()
 		v := orDash(cell[2])
 		if cell[3] != cell[4] {
 			v += fmt.Sprintf(" [%s–%s]", cell[3], cell[4])
 		}
-		t.AppendRow([]any{f.Label, v, f.Unit, f.Method, clipTo(f.Source, 60)})
+		t.AppendRow([]any{f.Label, f.Indicator, v, f.Unit, f.Method, clipTo(f.Source, 60)})
 	}
 	show(w, t)
 	if len(s.Split) > 0 {
@@ -165,6 +165,10 @@ func showSheet(w io.Writer, s *importer.Sheet) {
 		for _, m := range s.Missing {
 			fmt.Fprintf(w, "  %s\n", m)
 		}
+	}
+	fmt.Fprintln(w, "\nNot answered of what Delegated Regulation (EU) 2024/1364 asks operators for")
+	for _, line := range s.NotAnswered() {
+		fmt.Fprintf(w, "  %s\n", line)
 	}
 	fmt.Fprintln(w, "\nInputs")
 	for _, x := range s.Sources {
