@@ -59,6 +59,7 @@ func (c *Cluster) Doctor(ctx context.Context, now time.Time) ([]Advice, error) {
 		return nil, err
 	}
 	d.modes()
+	d.plain()
 	order := []string{AdviceDanger, AdviceWarning, AdviceNote}
 	slices.SortStableFunc(d.list, func(a, b Advice) int { return slices.Index(order, a.Level) - slices.Index(order, b.Level) })
 	return d.list, nil
@@ -268,6 +269,13 @@ func (d *doctor) clock(ctx context.Context) error {
 		d.say(AdviceNote, "keep the clock by NTP", "the clock went back by %v between two changes", backwards.Round(time.Second))
 	}
 	return nil
+}
+
+// plain speaks of what encryption leaves out.
+func (d *doctor) plain() {
+	if d.st.Key != "" {
+		d.say(AdviceNote, "keep "+d.c.dir+" and its backups on an encrypted file system", "the disks are encrypted, catalog.db and its copies are not: they name buckets, keys, sizes and metadata of objects")
+	}
 }
 
 // modes speaks of files that others may read or write.

@@ -27,13 +27,6 @@ func (p *power) call(string) error {
 	return nil
 }
 
-// armed tells whether the power is still to go off.
-func (p *power) armed() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.left >= 0
-}
-
 func (p *power) set(left int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -27,10 +27,6 @@ func (v simVersion) String() string {
 // A chronicle is the versions of a key, the newest first.
 type chronicle []simVersion
 
-func (h chronicle) same(g chronicle) bool {
-	return slices.EqualFunc(h, g, func(a, b simVersion) bool { return a.b.same(b.b) && a.null == b.null && a.tags == b.tags })
-}
-
 // without is h without its null version.
 func (h chronicle) without() chronicle {
 	return slices.DeleteFunc(slices.Clone(h), func(v simVersion) bool { return v.null })

@@ -291,7 +291,6 @@ type heldReader struct {
 	key string
 	l   *look
 	r   Reader
-	got []byte
 }
 
 func (s *simulation) hold() {

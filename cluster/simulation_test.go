@@ -48,7 +48,6 @@ type simulation struct {
 	set      map[string]*cell // by bucket/name of a setting
 	uploads  []*simUpload
 	names    int            // given to contents, tags and disks
-	copies   string         // of the catalog, or empty
 	affected map[int32]bool // since all was whole
 	tainted  map[int32]bool // of those: what is stored there may be bad
 	lostAny  bool           // wild: more was affected than the scheme stands

@@ -53,6 +53,8 @@ type Options struct {
 	Still func(ctx context.Context, access string) bool
 	// Upkeep, when set, is what repairs the store.
 	Upkeep *Upkeep
+	// Quotas, when set, tells what buckets and users hold of what they may, the fullest first.
+	Quotas func(context.Context) ([]Quota, error)
 	Log    *slog.Logger // nil: none
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
@@ -97,7 +99,7 @@ func New(s Store, o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("dashboard address %q: %w; want HOST:PORT, or off", o.Address, err)
 	}
-	srv := &Server{o: o, store: s, feed: newFeed(s, o.Upkeep, o.Now), work: make(chan struct{}, mostModels), local: loopback(host)}
+	srv := &Server{o: o, store: s, feed: newFeed(s, o, o.Now), work: make(chan struct{}, mostModels), local: loopback(host)}
 	srv.sessions.now = o.Now
 	if o.CertFile == "" && !o.Insecure && !srv.local {
 		return nil, fmt.Errorf("dashboard at %s: %w: give a certificate and its key, listen on 127.0.0.1, or allow it", o.Address, ErrInsecure)

@@ -28,6 +28,7 @@ type State struct {
 	Repair   RepairState `json:"repair"`
 	Sites    []Site      `json:"sites"`
 	Buckets  []Bucket    `json:"buckets"` // most energy first; what is beyond mostBuckets is one, and (unallocated)
+	Quotas   []Quota     `json:"quotas"`  // the fullest first, at most mostBuckets
 }
 
 // Totals are those of a cluster.Status.
@@ -106,6 +107,18 @@ type Bucket struct {
 	Causes map[string]float64 `json:"by_cause"`
 }
 
+// A Quota is what a bucket, or all buckets of a user, hold of what they may; what is 0 of
+// MostBytes and MostObjects is not bounded.
+type Quota struct {
+	Name        string  `json:"name"`
+	User        bool    `json:"user"`
+	Bytes       int64   `json:"bytes"`
+	Objects     int64   `json:"objects"`
+	MostBytes   int64   `json:"most_bytes"`
+	MostObjects int64   `json:"most_objects"`
+	Part        float64 `json:"part"`
+}
+
 // leastFill is the part of the usable bytes that is stored from which on watts for each
 // stored terabyte say something.
 const leastFill = 0.01
@@ -118,6 +131,7 @@ const mostBuckets = 12
 type feed struct {
 	store  Store
 	upkeep *Upkeep
+	quotas func(context.Context) ([]Quota, error) // nil: none
 	now    func() time.Time
 
 	history history
@@ -129,8 +143,8 @@ type feed struct {
 	err    error          // guarded by mu
 }
 
-func newFeed(s Store, u *Upkeep, now func() time.Time) *feed {
-	return &feed{store: s, upkeep: u, now: now}
+func newFeed(s Store, o Options, now func() time.Time) *feed {
+	return &feed{store: s, upkeep: o.Upkeep, quotas: o.Quotas, now: now}
 }
 
 // run samples until ctx ends.
@@ -187,12 +201,19 @@ func (f *feed) state(ctx context.Context) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
+	quotas := []Quota{}
+	if f.quotas != nil {
+		if quotas, err = f.quotas(ctx); err != nil {
+			return State{}, err
+		}
+		quotas = quotas[:min(len(quotas), mostBuckets)]
+	}
 	now := f.now()
 	st := State{At: now.UTC(), ID: s.ID, Scheme: s.Scheme, Overhead: s.Overhead, Rule: s.Rule, Epoch: s.Epoch, Health: "whole",
 		Totals: Totals{Buckets: s.Buckets, Objects: s.Objects, Stored: s.StoredBytes, Raw: s.RawBytes, Capacity: s.CapacityBytes, Usable: s.UsableBytes,
 			Stripes: s.Stripes, Pending: s.PendingRepairs, Survives: s.Survives, Promise: s.Promise, Writable: s.Writable, WritableDown: s.WritableDown, Why: s.Why},
 		Energy: EnergyState{Joules: float64(l.Parts().Sum().Joules()), Since: l.Since, Boundary: energy.Boundary, Status: string(energy.Model)},
-		Repair: f.upkeep.of(s, now), Sites: []Site{}, Buckets: bearers(l)}
+		Repair: f.upkeep.of(s, now), Sites: []Site{}, Buckets: bearers(l), Quotas: quotas}
 	for _, site := range s.Sites {
 		st.Sites = append(st.Sites, siteOf(site, l, &st))
 	}

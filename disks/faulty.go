@@ -92,7 +92,7 @@ func (f *Faulty) Append(ctx context.Context, shards []Shard, o AppendOptions) ([
 	fault, err := f.enter(ctx, "append", func(x *Fault) *int { return &x.FailAppend })
 	if err != nil {
 		if fault.Torn && len(shards) > 1 {
-			f.Disk.Append(ctx, shards[:len(shards)/2], o)
+			_, _ = f.Disk.Append(ctx, shards[:len(shards)/2], o)
 		}
 		return nil, err
 	}

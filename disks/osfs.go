@@ -3,7 +3,6 @@ package disks
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -82,38 +81,6 @@ func (o osFile) allocated() (int64, error) {
 		return min(st.Blocks*512, info.Size()), nil
 	}
 	return info.Size(), nil
-}
-
-// copyRead and copyWrite serve systems without vectored I/O at offsets.
-func (o osFile) copyRead(p [][]byte, off int64) error {
-	n := 0
-	for _, b := range p {
-		n += len(b)
-	}
-	all := make([]byte, n)
-	if _, err := o.f.ReadAt(all, off); err != nil {
-		return shortError(err)
-	}
-	for _, b := range p {
-		all = all[copy(b, all):]
-	}
-	return nil
-}
-
-func (o osFile) copyWrite(p [][]byte, off int64) error {
-	var all []byte
-	for _, b := range p {
-		all = append(all, b...)
-	}
-	_, err := o.f.WriteAt(all, off)
-	return spaceError(err)
-}
-
-func shortError(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return errShort
-	}
-	return err
 }
 
 // spaceError tells a full or read-only file system, which many disks may share, from a

@@ -90,7 +90,6 @@ type Rates struct {
 	Return float64           // a destroyed site is back whole
 	Bursts []Burst           // many shards of a site at once
 	Latent float64           // probability that a shard is found unreadable when it is needed
-	lumped bool              // set when states are put together
 }
 
 // Repairs returns the Repair of lost shards that each are made anew at rate mu, all at once or
@@ -172,8 +171,6 @@ const down = 255 // in place of the number of losses of a site
 type builder struct {
 	index map[string]int
 	queue []string
-	rates [][]arc
-	loss  []float64
 }
 
 func (b *builder) state(key string) int {

@@ -57,7 +57,7 @@ func adminHandler(u *Users, k *Upkeep) http.Handler {
 			http.Error(w, err.Error(), status)
 			return
 		}
-		json.NewEncoder(w).Encode(v)
+		_ = json.NewEncoder(w).Encode(v) // who asked may be gone
 	}
 	mux.HandleFunc("GET /users", func(w http.ResponseWriter, r *http.Request) {
 		list, err := u.List(r.Context())
@@ -139,7 +139,7 @@ func (a Admin) send(ctx context.Context, method, path string, in any) (*http.Res
 	}
 	defer res.Body.Close()
 	var text bytes.Buffer
-	text.ReadFrom(http.MaxBytesReader(nil, res.Body, 4096))
+	_, _ = text.ReadFrom(http.MaxBytesReader(nil, res.Body, 4096))
 	message := errors.New(string(bytes.TrimSpace(text.Bytes())))
 	switch res.StatusCode {
 	case http.StatusNotFound:

@@ -207,7 +207,7 @@ func (p *payload) hash(b []byte) {
 		p.quick.Write(b)
 	}
 	if p.lane != nil {
-		p.lane.Write(b) // copies, and is computed elsewhere
+		_, _ = p.lane.Write(b) // copies, and is computed elsewhere
 	}
 	if len(p.slow) == 0 || len(b) == 0 {
 		return

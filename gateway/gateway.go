@@ -225,7 +225,7 @@ func (s *Server) Serve(ready func()) error {
 	case <-s.listening:
 	}
 	if err := s.greet(); err != nil {
-		s.api.ShutDown()
+		_ = s.api.ShutDown()
 		return errors.Join(err, <-done)
 	}
 	if ready != nil {
@@ -300,7 +300,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		}
 	}
 	s.front.cancel()
-	<-done // its time ran out on idle connections at the worst
+	<-done //nolint:errcheck // its time ran out on idle connections at the worst
 	return nil
 }
 

@@ -375,6 +375,10 @@ var (
 	bucketObjects = desc("bucket_objects", "Versions of objects that a bucket holds, delete markers aside.", "bucket")
 	bucketQuota   = desc("bucket_quota_bytes", "Bytes that a bucket may hold.", "bucket")
 	bucketMost    = desc("bucket_quota_objects", "Versions of objects that a bucket may hold.", "bucket")
+	userStored    = desc("user_stored_bytes", "Bytes that the buckets of a user with a quota hold.", "user")
+	userObjects   = desc("user_objects", "Versions of objects that the buckets of a user with a quota hold.", "user")
+	userQuota     = desc("user_quota_bytes", "Bytes that the buckets of a user may hold.", "user")
+	userMost      = desc("user_quota_objects", "Versions of objects that the buckets of a user may hold.", "user")
 )
 
 // usageReport collects what buckets hold, and may.
@@ -400,15 +404,29 @@ func (r usageReport) Collect(ch chan<- prometheus.Metric) {
 	for _, name := range names {
 		gauge(bucketStored, float64(all[name].Bytes), name)
 		gauge(bucketObjects, float64(all[name].Objects), name)
-		set, err := r.f.store.Settings(q.ctx, name)
-		if err != nil {
-			continue
+	}
+	list, err := Quotas(q.ctx, quotaView{r.f.store, q.store})
+	if err != nil {
+		return
+	}
+	for _, x := range list {
+		name, bytes, objects := x.Bucket, bucketQuota, bucketMost
+		if x.User != "" {
+			name, bytes, objects = x.User, userQuota, userMost
+			gauge(userStored, float64(x.Usage.Bytes), name)
+			gauge(userObjects, float64(x.Usage.Objects), name)
 		}
-		if l := LimitsOf(set.Values); l.Bytes > 0 {
-			gauge(bucketQuota, float64(l.Bytes), name)
+		if x.Limits.Bytes > 0 {
+			gauge(bytes, float64(x.Limits.Bytes), name)
 		}
-		if l := LimitsOf(set.Values); l.Objects > 0 {
-			gauge(bucketMost, float64(l.Objects), name)
+		if x.Limits.Objects > 0 {
+			gauge(objects, float64(x.Limits.Objects), name)
 		}
 	}
+}
+
+// quotaView is a store with its account of what buckets hold.
+type quotaView struct {
+	Store
+	accountant
 }

@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/valyala/fasthttp"
 
 	"github.com/wattle-storage/wattle/cluster"
@@ -125,6 +126,29 @@ func TestUserLimits(t *testing.T) {
 	call{Method: "PUT", Path: "/limited-2/a", Body: strings.Repeat("a", 401), Key: key}.want(t, 403, "QuotaExceeded")
 	call{Method: "PUT", Path: "/limited-2/a", Body: strings.Repeat("a", 401)}.want(t, 403, "QuotaExceeded")
 	call{Method: "PUT", Path: "/limited-2/a", Body: strings.Repeat("a", 400), Key: key}.want(t, 200, "")
+	limit(t, "limited-1", Limits{Bytes: 1200, Objects: 1})
+	want := []Quota{{Bucket: "limited-1", Usage: cluster.Usage{Bytes: 600, Objects: 1}, Limits: Limits{Bytes: 1200, Objects: 1}, Part: 1},
+		{User: "limited", Usage: cluster.Usage{Bytes: 1000, Objects: 2}, Limits: Limits{Bytes: 1000}, Part: 1}}
+	all, err := Quotas(t.Context(), store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ours []Quota
+	for _, q := range all {
+		if strings.HasPrefix(q.Bucket+q.User, "limited") {
+			ours = append(ours, q)
+		}
+	}
+	if d := cmp.Diff(want, ours); d != "" {
+		t.Error(d)
+	}
+	_, text := send(t, "GET", endpoint+metricsPath, "")
+	for _, line := range []string{`wattle_bucket_quota_bytes{bucket="limited-1"} 1200`, `wattle_bucket_quota_objects{bucket="limited-1"} 1`, `wattle_user_stored_bytes{user="limited"} 1000`, `wattle_user_quota_bytes{user="limited"} 1000`} {
+		if !strings.Contains(text, line+"\n") {
+			t.Errorf("no metric %s", line)
+		}
+	}
+	limit(t, "limited-1", Limits{})
 	if err := users.Limit(t.Context(), u.Access, Limits{Requests: 0.001}); err != nil {
 		t.Fatal(err)
 	}

@@ -50,7 +50,7 @@ func (t *tracked) complete() bool {
 	if t == nil {
 		return true
 	}
-	io.CopyN(io.Discard, t, most)
+	_, _ = io.CopyN(io.Discard, t, most)
 	return t.ended && (t.length < 0 || t.read == t.length)
 }
 
@@ -62,7 +62,7 @@ func (t *tracked) finish(c fiber.Ctx) {
 	}
 	conn := c.RequestCtx().Conn()
 	conn.SetReadDeadline(time.Now().Add(patience))
-	io.CopyN(io.Discard, t, most)
+	_, _ = io.CopyN(io.Discard, t, most)
 	conn.SetReadDeadline(time.Time{})
 	if !t.ended {
 		c.Response().Header.SetConnectionClose()

@@ -120,7 +120,7 @@ const progressEvery = 200 * time.Millisecond
 func (u *Upkeep) handle(mux *http.ServeMux) {
 	mux.HandleFunc("GET /upkeep", func(w http.ResponseWriter, r *http.Request) {
 		list, _ := u.Jobs(r.Context())
-		json.NewEncoder(w).Encode(list)
+		_ = json.NewEncoder(w).Encode(list)
 	})
 	mux.HandleFunc("GET /trash", func(w http.ResponseWriter, r *http.Request) {
 		d, err := u.Trash(r.Context())
@@ -168,7 +168,7 @@ func job[O, R any](mux *http.ServeMux, what string, run func(context.Context, O,
 			defer mu.Unlock()
 			if now := time.Now(); now.Sub(last) >= progressEvery {
 				last = now
-				json.NewEncoder(w).Encode(jobLine[R]{Done: done, Total: total})
+				_ = json.NewEncoder(w).Encode(jobLine[R]{Done: done, Total: total})
 				rc.Flush() //nolint:errcheck // the caller is gone; ctx tells
 			}
 		}
@@ -188,7 +188,7 @@ func answerJob[R any](w http.ResponseWriter, line jobLine[R], err error) {
 			}
 		}
 	}
-	json.NewEncoder(w).Encode(line)
+	_ = json.NewEncoder(w).Encode(line)
 }
 
 // Jobs lists what is under way in the server.

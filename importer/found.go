@@ -106,16 +106,15 @@ type Drive struct {
 	Osd    int // number of the daemon, -1 where there is none
 	PGs    int
 
-	spins   tri // whether platters turn
-	rpm     int
-	helium  tri
-	Hours   int // powered on; 0 is not known
-	Starts  int // start/stop cycles
-	Loads   int // load/unload cycles
-	failed  int // failures in a fleet's log
-	days    int // drive-days in a fleet's log
-	batch   int // index of the drive's batch
-	virtual bool
+	spins  tri // whether platters turn
+	rpm    int
+	helium tri
+	Hours  int // powered on; 0 is not known
+	Starts int // start/stop cycles
+	Loads  int // load/unload cycles
+	failed int // failures in a fleet's log
+	days   int // drive-days in a fleet's log
+	batch  int // index of the drive's batch
 }
 
 // tri is a truth that may not be known.

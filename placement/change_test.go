@@ -371,7 +371,7 @@ func TestChangeProperties(t *testing.T) {
 				if err == nil {
 					t.Fatalf("%d shards do not fit, and there is a plan", n)
 				}
-				if p, err = tree.Change(tab, l, Options{Holes: true}); err != nil {
+				if _, err = tree.Change(tab, l, Options{Holes: true}); err != nil {
 					t.Fatalf("with holes: %v", err)
 				}
 				return

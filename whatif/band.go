@@ -65,7 +65,6 @@ type swing struct {
 	p       *plan
 	typical outcome
 	at      map[int]*[2]outcome // by input: low, high
-	other   outcome
 }
 
 // swingOf evaluates a plan 1 + 2·inputs times.

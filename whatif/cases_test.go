@@ -469,7 +469,7 @@ func TestCase31SpinDownThatDoesNotPay(t *testing.T) {
 		within(t, "break-even s", *d.BreakEvenS, c.want, 0.05)
 		within(t, "starts a day", *d.StartsPerDay, 27, 0.05)
 		// α of the simulator: transitions above idle and active, over what standby saves
-		alpha := math.Max(0, (10*(7.40-7.40)+15*(c.joules/15-11.27))/(7.40-0.87)) + 10
+		alpha := math.Max(0, (10*(7.40-7.40)+15*(c.joules/15-11.27))/(7.40-0.87)) + 10 //nolint:staticcheck // idle and active draw the same
 		within(t, "timer s", *d.TimerS, alpha, 1e-9)
 	}
 	d := run(t, bare(1000, "seagate-es3-4tb-sata")).Options[0].SpinDown

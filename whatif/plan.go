@@ -32,7 +32,6 @@ type plan struct {
 	life                       float64
 	eurKWh, eurDrive, eurTB    int // -1: no price
 	eurServer, serverKg        int
-	embodiedPerTB              bool
 	wue, market                int
 
 	readIOs, writeIOs float64

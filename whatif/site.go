@@ -6,12 +6,11 @@ import (
 
 // A site is a place with its part of the drives.
 type site struct {
-	name           string
-	share          float64
-	pue            pueOf
-	grid           int // -1: none
-	erf, ref       int
-	gridID, source string
+	name     string
+	share    float64
+	pue      pueOf
+	grid     int // -1: none
+	erf, ref int
 }
 
 // A pueOf is how a site's PUE follows: 1 + Σ coefficient·input, or by the load.

@@ -30,6 +30,9 @@ func statusCommand() *cli.Command {
 					return err
 				}
 				a := statusAnswer{Status: s}
+				if a.Quotas, err = gateway.Quotas(c.Context, cl); err != nil {
+					return err
+				}
 				if server, ok := e.server(c.Context); ok {
 					if a.Upkeep, err = server.Jobs(c.Context); err != nil {
 						return err
@@ -39,6 +42,7 @@ func statusCommand() *cli.Command {
 					return e.document(a)
 				}
 				showStatus(e.out, s)
+				showQuotas(e.out, a.Quotas)
 				showJobs(e.out, a.Upkeep)
 				return nil
 			})
@@ -49,7 +53,34 @@ func statusCommand() *cli.Command {
 // A statusAnswer is what status prints; Upkeep is what a running server is at.
 type statusAnswer struct {
 	cluster.Status
-	Upkeep []gateway.Job `json:"upkeep,omitempty"`
+	Quotas []gateway.Quota `json:"quotas"`
+	Upkeep []gateway.Job   `json:"upkeep,omitempty"`
+}
+
+// mostQuotas is how many quotas status shows, the fullest.
+const mostQuotas = 5
+
+func showQuotas(w io.Writer, list []gateway.Quota) {
+	for i, q := range list {
+		if i == mostQuotas {
+			fmt.Fprintf(w, "and %s less full; `wattle bucket list` and `wattle user list` have the limits\n", count(len(list)-i, "quota"))
+			break
+		}
+		name, of := q.Bucket, ""
+		if q.User != "" {
+			name = "user " + q.User
+		}
+		if q.Limits.Bytes > 0 {
+			of = fmt.Sprintf("%s of %s", size(q.Usage.Bytes), size(q.Limits.Bytes))
+		}
+		if q.Limits.Objects > 0 {
+			if of != "" {
+				of += ", "
+			}
+			of += fmt.Sprintf("%s of %s objects", humanize.Comma(q.Usage.Objects), humanize.Comma(q.Limits.Objects))
+		}
+		fmt.Fprintf(w, "quota of %s: %s (%.0f %%)\n", name, of, 100*q.Part)
+	}
 }
 
 func showJobs(w io.Writer, list []gateway.Job) {

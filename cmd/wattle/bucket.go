@@ -53,7 +53,7 @@ func limits(c *cli.Context, l gateway.Limits) (gateway.Limits, error) {
 		given = true
 		n, err := humanize.ParseBytes(text)
 		if text == "none" {
-			n, err = 0, nil
+			n = 0
 		} else if err != nil || n == 0 || n > 1<<60 {
 			return l, usage("--%s %q: want a number above 0, such as 10GB or 1000, or none", name, text)
 		}
@@ -63,7 +63,7 @@ func limits(c *cli.Context, l gateway.Limits) (gateway.Limits, error) {
 		given = true
 		n, err := strconv.ParseFloat(text, 64)
 		if text == "none" {
-			n, err = 0, nil
+			n = 0
 		} else if err != nil || !(n > 0 && n <= 1e9) {
 			return l, usage("--requests %q: want a number a second above 0, such as 50, or none", text)
 		}

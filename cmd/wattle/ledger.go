@@ -86,7 +86,7 @@ func applySetting(s *energy.Settings, text string) error {
 	case "core-watts":
 		w, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSuffix(value, "W"), " "), 64)
 		if value == "default" {
-			w, err = 0, nil
+			w = 0
 		} else if err != nil || !(w > 0 && w <= 1000) {
 			return usage("--set core-watts=%s: want watts of a core at work, above 0 and up to 1000, or default", value)
 		}

@@ -31,7 +31,8 @@ func newPage(c *cli.Context, cl *cluster.Cluster, o gateway.Options, kept *dashb
 		Admin: func(ctx context.Context, access, secret string) (bool, error) {
 			return o.Root.Admin(ctx, o.Users, access, secret)
 		},
-		Still: func(ctx context.Context, access string) bool { return o.Root.Still(ctx, o.Users, access) }})
+		Still:  func(ctx context.Context, access string) bool { return o.Root.Still(ctx, o.Users, access) },
+		Quotas: func(ctx context.Context) ([]dashboard.Quota, error) { return quotas(ctx, cl) }})
 	if err != nil {
 		return nil, usageError{err}
 	}
@@ -52,4 +53,14 @@ func (p *page) reload() error {
 		return nil
 	}
 	return p.s.Reload()
+}
+
+// quotas are those of a cluster, as the page shows them.
+func quotas(ctx context.Context, cl *cluster.Cluster) ([]dashboard.Quota, error) {
+	list, err := gateway.Quotas(ctx, cl)
+	out := make([]dashboard.Quota, len(list))
+	for i, q := range list {
+		out[i] = dashboard.Quota{Name: q.Bucket + q.User, User: q.User != "", Bytes: q.Usage.Bytes, Objects: q.Usage.Objects, MostBytes: q.Limits.Bytes, MostObjects: q.Limits.Objects, Part: q.Part}
+	}
+	return out, err
 }

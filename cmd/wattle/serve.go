@@ -174,7 +174,7 @@ func runServe(ctx context.Context, srv *gateway.Server, page *page, cl *cluster.
 			limit, cancel := context.WithTimeout(context.Background(), grace)
 			defer cancel()
 			err := srv.Shutdown(limit)
-			<-done
+			<-done //nolint:errcheck // it served until it was told to end
 			return err
 		}
 	}

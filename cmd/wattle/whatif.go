@@ -161,7 +161,7 @@ func asFlags(err error) error {
 	var f *whatif.FieldError
 	if many, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, e := range many.Unwrap() {
-			asFlags(e)
+			_ = asFlags(e)
 		}
 	}
 	if errors.As(err, &f) && f.Line == 0 {

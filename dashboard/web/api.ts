@@ -64,7 +64,10 @@ export interface State {
   repair: Repair;
   sites: Site[];
   buckets: Bucket[];
+  quotas: Quota[];
 }
+
+export interface Quota { name: string; user: boolean; bytes: number; objects: number; most_bytes: number; most_objects: number; part: number }
 
 export interface Sample { at: number; seconds: number; watts: (number[] | null)[]; coding_watts: number }
 export interface Power { every_seconds: number; sites: string[]; states: string[]; samples: Sample[] }

@@ -1,4 +1,4 @@
-// Who bears the energy.
+// Who bears the energy, and how much of their quotas is taken.
 
 import * as api from "./api";
 import { by, h, put } from "./dom";
@@ -11,6 +11,7 @@ export class Buckets {
   private said = "";
 
   show(s: api.State): void {
+    quotas(s.quotas);
     const said = JSON.stringify(s.buckets.map((b) => [b.name, f.energy(b.joules), f.percent(b.share)]));
     if (said === this.said) return;
     this.said = said;
@@ -37,4 +38,31 @@ function bar(b: api.Bucket, used: string[], top: number): HTMLElement {
     return part;
   });
   return h("div", { class: "bar", role: "img", "aria-label": used.filter((c) => b.by_cause[c]).map((c) => `${c} ${f.energy(b.by_cause[c])}`).join(", ") }, ...parts);
+}
+
+let quotasSaid = "";
+
+function quotas(list: api.Quota[]): void {
+  const said = JSON.stringify(list);
+  if (said === quotasSaid) return;
+  quotasSaid = said;
+  if (list.length === 0) {
+    put(by("quota-table"));
+    return;
+  }
+  put(by("quota-table"), h("table", { class: "bars" },
+    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Quota of"), h("th", { scope: "col", class: "wide" }, "Filled"), h("th", { scope: "col" }, "Holds"), h("th", { scope: "col" }, "Taken"))),
+    h("tbody", {}, ...list.map((q) => {
+      const full = h("i", { class: q.part >= 0.9 ? "q-full" : "q-free" });
+      full.style.width = `${Math.min(100, 100 * q.part)}%`;
+      return h("tr", {}, h("th", { scope: "row" }, q.user ? `user ${q.name}` : q.name), h("td", { class: "wide" }, h("div", { class: "bar", "aria-hidden": "true" }, full)),
+        h("td", { class: "n" }, holds(q)), h("td", { class: "n" }, f.percent(q.part)));
+    }))));
+}
+
+function holds(q: api.Quota): string {
+  const parts = [];
+  if (q.most_bytes) parts.push(`${f.bytes(q.bytes)} of ${f.bytes(q.most_bytes)}`);
+  if (q.most_objects) parts.push(`${f.count(q.objects)} of ${f.many(q.most_objects, "object")}`);
+  return parts.join(", ");
 }

@@ -142,7 +142,7 @@ func (h *Hash) Sum() [md5.Size]byte {
 	}
 	h.wait()
 	d := resume(h.state, h.size)
-	d.Write(end[:n])
+	_, _ = d.Write(end[:n])
 	return [md5.Size]byte(d.Sum(nil))
 }
 
@@ -233,7 +233,7 @@ func (h *Hash) scalar(p []byte) {
 		return
 	}
 	d := resume(h.state, 0)
-	d.Write(p)
+	_, _ = d.Write(p)
 	saved, err := d.(encoding.BinaryMarshaler).MarshalBinary()
 	if err != nil {
 		panic(err) // of our own making

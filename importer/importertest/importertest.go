@@ -107,7 +107,7 @@ func (c Ceph) Report() []byte {
 		pools = append(pools, c.pool(p, i+1))
 		n, k := p.Size, 1
 		if p.Profile != "" {
-			fmt.Sscan(c.Profiles[p.Profile]["k"], &k)
+			_, _ = fmt.Sscan(c.Profiles[p.Profile]["k"], &k)
 		}
 		raw := p.Stored * int64(n) / int64(k)
 		poolStats = append(poolStats, obj{"poolid", i + 1, "num_pg", p.PGs, "stat_sum", obj{"num_bytes", p.Stored, "num_objects", p.Object, "num_read", 1000, "num_read_kb", 5000, "num_write", 100, "num_write_kb", 900},
@@ -273,7 +273,7 @@ func rule(id int, r CephRule) obj {
 			continue
 		}
 		n := 0
-		fmt.Sscan(f[1], &n)
+		_, _ = fmt.Sscan(f[1], &n)
 		steps = append(steps, obj{"op", f[0], "num", n, "type", f[2]})
 	}
 	return obj{"rule_id", id, "rule_name", r.Name, "type", 1, "steps", append(steps, obj{"op", "emit"})}
@@ -315,7 +315,7 @@ func (c Ceph) DF() []byte {
 	for i, p := range c.Pools {
 		n, k := p.Size, 1
 		if p.Profile != "" {
-			fmt.Sscan(c.Profiles[p.Profile]["k"], &k)
+			_, _ = fmt.Sscan(c.Profiles[p.Profile]["k"], &k)
 		}
 		pools = append(pools, obj{"name", p.Name, "id", i + 1, "stats", obj{"stored", p.Stored, "objects", p.Object, "kb_used", p.Stored / 1024, "bytes_used", p.Stored * int64(n) / int64(k), "percent_used", 0.5, "max_avail", 1000}})
 	}
