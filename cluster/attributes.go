@@ -99,8 +99,9 @@ func (d *decoder) attributesOf() (a Attributes) {
 			a.Checksum.Composite = f.atMostByte() == 1
 			a.Checksum.Algorithm, a.Checksum.Value = f.string(), f.string()
 		case fieldRetention:
-			a.Retention.Mode = f.string()
-			a.Retention.Until = time.Unix(f.int(), 0).UTC()
+			if mode, until := f.string(), f.int(); mode != "" { // without a mode nothing is retained
+				a.Retention = Retention{mode, time.Unix(until, 0).UTC()}
+			}
 		case fieldLegalHold:
 			a.LegalHold = true
 		case fieldUpload:

@@ -3,6 +3,7 @@ package cluster
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/wattle-storage/wattle/disks"
@@ -155,7 +156,7 @@ func (s *stripe) decodeInfo(p []byte) error {
 	}
 	s.Places = make([]place, scheme.N())
 	for i := range s.Places {
-		disk := d.atMost(1 << 31)
+		disk := d.atMost(math.MaxInt32)
 		s.Places[i].Disk = placement.DiskID(disk) - 1
 		if disk == 0 {
 			s.Places[i].Disk = none
