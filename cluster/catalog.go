@@ -62,11 +62,12 @@ type catalog struct {
 	write *sql.DB // nil when opened for reading
 	read  *sql.DB
 
-	object, stripe, bucketID *sql.Stmt // of read
-	writes                   statements
-	updating                 *semaphore.Weighted // one change at a time, held across I/O
-	dying                    atomic.Bool         // a stripe lost its last use since the dead were last looked for
-	around                   around
+	reading  sync.Mutex
+	reads    map[string]*sql.Stmt // guarded by reading; the queries of read, parsed once on each connection
+	writes   statements
+	updating *semaphore.Weighted // one change at a time, held across I/O
+	dying    atomic.Bool         // a stripe lost its last use since the dead were last looked for
+	around   around
 
 	watch func() error // of tests: asked before every commit, which it may fail
 }
@@ -111,9 +112,6 @@ func createCatalog(path string) (*catalog, error) {
 		return nil, err
 	}
 	err = c.update(context.Background(), func(t *tx) error { return t.define(slices.Concat(schema, schema2)) })
-	if err == nil {
-		err = c.prepare()
-	}
 	if err != nil {
 		c.close()
 		return nil, fmt.Errorf("catalog %s: %w", path, err)
@@ -151,9 +149,6 @@ func openCatalog(path string, how access) (*catalog, error) {
 	case v[0] < schemaVersion:
 		err = c.update(context.Background(), func(t *tx) error { return t.define(schema2) })
 	}
-	if err == nil {
-		err = c.prepare()
-	}
 	if err != nil {
 		c.close()
 		return nil, err
@@ -178,7 +173,7 @@ var commitByData = sync.OnceFunc(func() {
 })
 
 func dialCatalog(path string, how access) (*catalog, error) {
-	c := &catalog{updating: semaphore.NewWeighted(1)}
+	c := &catalog{updating: semaphore.NewWeighted(1), reads: map[string]*sql.Stmt{}}
 	source := dsn(path, "query_only(1)")
 	if how == frozen {
 		if _, err := os.Stat(path + "-wal"); err == nil {
@@ -208,19 +203,35 @@ func dialCatalog(path string, how access) (*catalog, error) {
 	return c, nil
 }
 
-const objectColumns = `o.key, o.seq, o.size, o.modified, o.content_type, o.meta, o.etag, o.extra, o.versioned, o.marker, o.latest`
+// query runs a query beside changes. Its text is of a small set: each is parsed once.
+func (c *catalog) query(ctx context.Context, q string, args ...any) (*sql.Rows, error) {
+	stmt, err := c.reader(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return stmt.QueryContext(ctx, args...)
+}
 
-func (c *catalog) prepare() (err error) {
-	if c.object, err = c.read.Prepare(`SELECT ` + objectColumns + `, coalesce(o.layout, s.layout) FROM objects o
-		JOIN buckets b ON b.id = o.bucket LEFT JOIN shared s ON s.id = o.shared
-		WHERE b.name = ? AND o.key = ? AND o.latest = 1`); err != nil {
-		return err
+// queryRow is query for at most one row.
+func (c *catalog) queryRow(ctx context.Context, q string, args ...any) *sql.Row {
+	stmt, err := c.reader(ctx, q)
+	if err != nil {
+		return c.read.QueryRowContext(ctx, q, args...) // fails in the same way, and says so in the row
 	}
-	if c.stripe, err = c.read.Prepare(`SELECT seq, journal, refs, live, info FROM stripes WHERE id = ?`); err != nil {
-		return err
+	return stmt.QueryRowContext(ctx, args...)
+}
+
+func (c *catalog) reader(ctx context.Context, q string) (*sql.Stmt, error) {
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	if stmt := c.reads[q]; stmt != nil {
+		return stmt, nil
 	}
-	c.bucketID, err = c.read.Prepare(`SELECT id FROM buckets WHERE name = ?`)
-	return err
+	stmt, err := c.read.PrepareContext(ctx, q)
+	if err == nil {
+		c.reads[q] = stmt
+	}
+	return stmt, err
 }
 
 func (c *catalog) close() error {
@@ -231,10 +242,10 @@ func (c *catalog) close() error {
 		}
 		err = errors.Join(err, c.writes.conn.Close())
 	}
-	for _, stmt := range []*sql.Stmt{c.object, c.stripe, c.bucketID} {
-		if stmt != nil {
-			err = errors.Join(err, stmt.Close())
-		}
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	for _, stmt := range c.reads {
+		err = errors.Join(err, stmt.Close())
 	}
 	if c.write != nil {
 		err = errors.Join(err, c.write.Close())
@@ -244,9 +255,11 @@ func (c *catalog) close() error {
 
 func (c *catalog) meta(k string) ([]byte, error) {
 	var v []byte
-	err := c.read.QueryRow(`SELECT v FROM meta WHERE k = ?`, k).Scan(&v)
+	err := c.queryRow(context.Background(), `SELECT v FROM meta WHERE k = ?`, k).Scan(&v)
 	return v, err
 }
+
+const objectColumns = `o.key, o.seq, o.size, o.modified, o.content_type, o.meta, o.etag, o.extra, o.versioned, o.marker, o.latest`
 
 // scanObject reads objectColumns, then whatever else the query selects.
 func scanObject(bucket string, scan func(...any) error, more ...any) (Object, error) {
@@ -273,7 +286,9 @@ func scanObject(bucket string, scan func(...any) error, more ...any) (Object, er
 // lookup returns an object and where its bytes are.
 func (c *catalog) lookup(ctx context.Context, bucket, key string) (Object, []extent, error) {
 	var blob []byte
-	o, err := scanObject(bucket, c.object.QueryRowContext(ctx, bucket, key).Scan, &blob)
+	o, err := scanObject(bucket, c.queryRow(ctx, `SELECT `+objectColumns+`, coalesce(o.layout, s.layout) FROM objects o
+		JOIN buckets b ON b.id = o.bucket LEFT JOIN shared s ON s.id = o.shared
+		WHERE b.name = ? AND o.key = ? AND o.latest = 1`, bucket, key).Scan, &blob)
 	if errors.Is(err, sql.ErrNoRows) {
 		if _, err := c.bucket(ctx, bucket); err != nil {
 			return o, nil, err
@@ -298,7 +313,7 @@ func (c *catalog) lookup(ctx context.Context, bucket, key string) (Object, []ext
 func (c *catalog) stripeByID(ctx context.Context, id uint64) (*stripe, error) {
 	s := &stripe{ID: id}
 	var info []byte
-	err := c.stripe.QueryRowContext(ctx, int64(id)).Scan(&s.Seq, &s.Journal, &s.Refs, &s.Live, &info)
+	err := c.queryRow(ctx, `SELECT seq, journal, refs, live, info FROM stripes WHERE id = ?`, int64(id)).Scan(&s.Seq, &s.Journal, &s.Refs, &s.Live, &info)
 	if err != nil {
 		return nil, fmt.Errorf("catalog: stripe %x: %w", id, err)
 	}
@@ -308,7 +323,7 @@ func (c *catalog) stripeByID(ctx context.Context, id uint64) (*stripe, error) {
 // bucket returns the number of a bucket.
 func (c *catalog) bucket(ctx context.Context, name string) (int64, error) {
 	var id int64
-	err := c.bucketID.QueryRowContext(ctx, name).Scan(&id)
+	err := c.queryRow(ctx, `SELECT id FROM buckets WHERE name = ?`, name).Scan(&id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, fmt.Errorf("%s: %w", name, ErrBucketNotFound)
 	}
@@ -316,7 +331,7 @@ func (c *catalog) bucket(ctx context.Context, name string) (int64, error) {
 }
 
 func (c *catalog) buckets(ctx context.Context) ([]Bucket, error) {
-	rows, err := c.read.QueryContext(ctx, `SELECT b.name, b.created, coalesce(sum(o.latest), 0), coalesce(sum(o.size), 0) FROM buckets b
+	rows, err := c.query(ctx, `SELECT b.name, b.created, coalesce(sum(o.latest), 0), coalesce(sum(o.size), 0) FROM buckets b
 		LEFT JOIN objects o ON o.bucket = b.id AND o.marker = 0 GROUP BY b.id ORDER BY b.name`)
 	if err != nil {
 		return nil, err
@@ -353,7 +368,7 @@ func (c *catalog) objects(ctx context.Context, bucket string, from string, exclu
 		args = append(args, to)
 	}
 	q += ` ORDER BY o.key LIMIT ?`
-	rows, err := c.read.QueryContext(ctx, q, append(args, limit)...)
+	rows, err := c.query(ctx, q, append(args, limit)...)
 	if err != nil {
 		return err
 	}
@@ -372,7 +387,7 @@ func (c *catalog) objects(ctx context.Context, bucket string, from string, exclu
 
 // stripes calls yield for each stripe with data or journal on disk, in order of id.
 func (c *catalog) stripes(ctx context.Context, yield func(s *stripe, freed bool) error) error {
-	rows, err := c.read.QueryContext(ctx, `SELECT id, seq, journal, refs, live, freed, info FROM stripes ORDER BY id`)
+	rows, err := c.query(ctx, `SELECT id, seq, journal, refs, live, freed, info FROM stripes ORDER BY id`)
 	if err != nil {
 		return err
 	}
@@ -402,7 +417,7 @@ func (c *catalog) dead(ctx context.Context, before uint64, limit int) ([]*stripe
 
 // few returns the stripes of a query.
 func (c *catalog) few(ctx context.Context, q string, args ...any) ([]*stripe, error) {
-	rows, err := c.read.QueryContext(ctx, q, args...)
+	rows, err := c.query(ctx, q, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -424,7 +439,7 @@ func (c *catalog) few(ctx context.Context, q string, args ...any) ([]*stripe, er
 
 // damage returns the shards that reads or checks found bad, by stripe.
 func (c *catalog) damage(ctx context.Context) (map[uint64][]int, error) {
-	rows, err := c.read.QueryContext(ctx, `SELECT stripe, shard FROM damage ORDER BY stripe, shard`)
+	rows, err := c.query(ctx, `SELECT stripe, shard FROM damage ORDER BY stripe, shard`)
 	if err != nil {
 		return nil, err
 	}
@@ -443,14 +458,14 @@ func (c *catalog) damage(ctx context.Context) (map[uint64][]int, error) {
 
 // totals returns the numbers of buckets and objects and the sum of object sizes.
 func (c *catalog) totals(ctx context.Context) (buckets, objects, bytes int64, err error) {
-	err = c.read.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM buckets), coalesce(sum(latest), 0), coalesce(sum(size), 0)
+	err = c.queryRow(ctx, `SELECT (SELECT count(*) FROM buckets), coalesce(sum(latest), 0), coalesce(sum(size), 0)
 		FROM objects WHERE marker = 0`).Scan(&buckets, &objects, &bytes)
 	return buckets, objects, bytes, err
 }
 
 // keysOf returns the names of objects that lie in any of the stripes.
 func (c *catalog) keysOf(ctx context.Context, k int, stripes map[uint64]bool) ([]string, error) {
-	rows, err := c.read.QueryContext(ctx, `SELECT b.name, o.key, coalesce(o.layout, s.layout) FROM objects o
+	rows, err := c.query(ctx, `SELECT b.name, o.key, coalesce(o.layout, s.layout) FROM objects o
 		JOIN buckets b ON b.id = o.bucket LEFT JOIN shared s ON s.id = o.shared WHERE o.marker = 0 ORDER BY b.name, o.key`)
 	if err != nil {
 		return nil, err
@@ -555,7 +570,7 @@ func (c *catalog) standing(ctx context.Context, id uint64) (*stripe, bool, error
 	s := &stripe{ID: id}
 	var info []byte
 	var freed bool
-	err := c.read.QueryRowContext(ctx, `SELECT seq, journal, refs, live, freed, info FROM stripes WHERE id = ?`, int64(id)).
+	err := c.queryRow(ctx, `SELECT seq, journal, refs, live, freed, info FROM stripes WHERE id = ?`, int64(id)).
 		Scan(&s.Seq, &s.Journal, &s.Refs, &s.Live, &freed, &info)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, false, nil
@@ -585,7 +600,7 @@ func (t *tx) setUnchecked(names []string) error {
 
 // held returns the bytes of the objects of each bucket, all versions.
 func (c *catalog) held(ctx context.Context) (map[string]int64, error) {
-	rows, err := c.read.QueryContext(ctx, `SELECT b.name, sum(o.size) FROM objects o JOIN buckets b ON b.id = o.bucket GROUP BY b.id`)
+	rows, err := c.query(ctx, `SELECT b.name, sum(o.size) FROM objects o JOIN buckets b ON b.id = o.bucket GROUP BY b.id`)
 	if err != nil {
 		return nil, err
 	}
@@ -670,7 +685,7 @@ func (c *catalog) spent(ctx context.Context, batch uint64, limit int) ([]*stripe
 
 // layouts calls yield for the extents of every version, those that copies share once.
 func (c *catalog) layouts(ctx context.Context, yield func(bucket, key string, seq int64, layout []extent) error) error {
-	rows, err := c.read.QueryContext(ctx, `SELECT b.name, o.key, o.seq, o.shared, coalesce(o.layout, s.layout) FROM objects o
+	rows, err := c.query(ctx, `SELECT b.name, o.key, o.seq, o.shared, coalesce(o.layout, s.layout) FROM objects o
 		JOIN buckets b ON b.id = o.bucket LEFT JOIN shared s ON s.id = o.shared WHERE o.marker = 0`)
 	if err != nil {
 		return err
@@ -704,7 +719,7 @@ func (c *catalog) layouts(ctx context.Context, yield func(bucket, key string, se
 // freedJournals counts the stripes of which only a journal is left.
 func (c *catalog) freedJournals(ctx context.Context) (int64, error) {
 	var n int64
-	err := c.read.QueryRowContext(ctx, `SELECT count(*) FROM stripes WHERE freed = 1`).Scan(&n)
+	err := c.queryRow(ctx, `SELECT count(*) FROM stripes WHERE freed = 1`).Scan(&n)
 	return n, err
 }
 
@@ -761,7 +776,7 @@ func (c *catalog) audit(ctx context.Context, yield func(what string, size int64,
 		{`SELECT b.name || '/' || o.key FROM objects o JOIN buckets b ON b.id = o.bucket LEFT JOIN shared s ON s.id = o.shared
 			WHERE o.shared IS NOT NULL AND s.id IS NULL`, "the layout that it shares is not there"},
 	} {
-		rows, err := c.read.QueryContext(ctx, q.query)
+		rows, err := c.query(ctx, q.query)
 		if err != nil {
 			return err
 		}
@@ -780,7 +795,7 @@ func (c *catalog) audit(ctx context.Context, yield func(what string, size int64,
 }
 
 func (c *catalog) auditOf(ctx context.Context, q string, yield func(string, int64, []byte), bad func(string, ...any)) error {
-	rows, err := c.read.QueryContext(ctx, q)
+	rows, err := c.query(ctx, q)
 	if err != nil {
 		return err
 	}
@@ -804,7 +819,7 @@ func (c *catalog) auditOf(ctx context.Context, q string, yield func(string, int6
 // times returns the newest time of a change that stands, and by how much the clock went back
 // most between changes that followed one another.
 func (c *catalog) times(ctx context.Context) (newest time.Time, backwards time.Duration, err error) {
-	rows, err := c.read.QueryContext(ctx, `SELECT modified FROM objects ORDER BY seq`)
+	rows, err := c.query(ctx, `SELECT modified FROM objects ORDER BY seq`)
 	if err != nil {
 		return newest, 0, err
 	}

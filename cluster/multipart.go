@@ -146,7 +146,7 @@ func (c *Cluster) Upload(ctx context.Context, bucket, key, upload string) (Uploa
 	if err != nil {
 		return Upload{}, err
 	}
-	u, err := scanUpload(bucket, c.catalog.read.QueryRowContext(ctx, `SELECT `+uploadColumns+` FROM uploads u WHERE u.id = ? AND u.bucket = ? AND u.key = ?`, id, b, key).Scan)
+	u, err := scanUpload(bucket, c.catalog.queryRow(ctx, `SELECT `+uploadColumns+` FROM uploads u WHERE u.id = ? AND u.bucket = ? AND u.key = ?`, id, b, key).Scan)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = fmt.Errorf("%s/%s, upload %s: %w", bucket, key, upload, ErrUploadNotFound)
 	}
@@ -171,7 +171,7 @@ func (c *Cluster) Uploads(ctx context.Context, bucket, prefix, after, upload str
 	if end := beyond(prefix); end != "" {
 		q, args = q+` AND u.key < ?`, append(args, end)
 	}
-	rows, err := c.catalog.read.QueryContext(ctx, q+` ORDER BY u.key, u.id`, args...)
+	rows, err := c.catalog.query(ctx, q+` ORDER BY u.key, u.id`, args...)
 	if err != nil {
 		return err
 	}
@@ -197,7 +197,7 @@ func (c *Cluster) Parts(ctx context.Context, bucket, key, upload string, after, 
 	if err != nil {
 		return nil, err
 	}
-	rows, err := c.catalog.read.QueryContext(ctx, `SELECT number, seq, size, modified, etag, extra FROM parts
+	rows, err := c.catalog.query(ctx, `SELECT number, seq, size, modified, etag, extra FROM parts
 		WHERE upload = ? AND number > ? ORDER BY number LIMIT ?`, id, after, limit)
 	if err != nil {
 		return nil, err
@@ -230,7 +230,7 @@ func (c *Cluster) ObjectParts(ctx context.Context, o Object) ([]Part, error) {
 		return nil, err
 	}
 	var blob []byte
-	err = c.catalog.read.QueryRowContext(ctx, `SELECT parts FROM objects WHERE bucket = ? AND key = ? AND seq = ?`, b, o.Key, o.Sequence).Scan(&blob)
+	err = c.catalog.queryRow(ctx, `SELECT parts FROM objects WHERE bucket = ? AND key = ? AND seq = ?`, b, o.Key, o.Sequence).Scan(&blob)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fmt.Errorf("%s/%s: %w", o.Bucket, o.Key, ErrObjectNotFound)
 	}

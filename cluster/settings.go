@@ -80,7 +80,7 @@ func (c *catalog) settings(ctx context.Context, bucket string) (*Settings, error
 	if bucket != "" {
 		var created int64
 		var versioning int
-		err := c.read.QueryRowContext(ctx, `SELECT id, created, versioning FROM buckets WHERE name = ?`, bucket).Scan(&id, &created, &versioning)
+		err := c.queryRow(ctx, `SELECT id, created, versioning FROM buckets WHERE name = ?`, bucket).Scan(&id, &created, &versioning)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil, fmt.Errorf("%s: %w", bucket, ErrBucketNotFound)
 		}
@@ -95,7 +95,7 @@ func (c *catalog) settings(ctx context.Context, bucket string) (*Settings, error
 			s.Values[SettingVersioning] = VersioningSuspended
 		}
 	}
-	rows, err := c.read.QueryContext(ctx, `SELECT name, value FROM settings WHERE bucket = ?`, id)
+	rows, err := c.query(ctx, `SELECT name, value FROM settings WHERE bucket = ?`, id)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +131,7 @@ func (c *Cluster) Unset(ctx context.Context, bucket, name string) error {
 
 // BucketNames returns the names of all buckets in order, without a look at their objects.
 func (c *Cluster) BucketNames(ctx context.Context) ([]string, error) {
-	rows, err := c.catalog.read.QueryContext(ctx, `SELECT name FROM buckets ORDER BY name`)
+	rows, err := c.catalog.query(ctx, `SELECT name FROM buckets ORDER BY name`)
 	if err != nil {
 		return nil, err
 	}

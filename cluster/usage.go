@@ -160,7 +160,7 @@ func (c *Cluster) Usage(ctx context.Context, bucket string) (Usage, error) {
 
 // usages sums what buckets hold.
 func (c *catalog) usages(ctx context.Context) (map[string]Usage, error) {
-	rows, err := c.read.QueryContext(ctx, `SELECT b.name, sum(x.size), sum(x.n) FROM (
+	rows, err := c.query(ctx, `SELECT b.name, sum(x.size), sum(x.n) FROM (
 			SELECT bucket, sum(size) AS size, sum(1 - marker) AS n FROM objects GROUP BY bucket
 			UNION ALL SELECT u.bucket, sum(p.size), 0 FROM parts p JOIN uploads u ON u.id = p.upload GROUP BY u.bucket
 		) x JOIN buckets b ON b.id = x.bucket GROUP BY b.id`)

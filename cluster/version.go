@@ -76,7 +76,7 @@ func (c *catalog) find(ctx context.Context, bucket, key, version string) (Object
 	}
 	where, arg := versionClause(seq)
 	var blob []byte
-	o, err := scanObject(bucket, c.read.QueryRowContext(ctx, `SELECT `+objectColumns+`, coalesce(o.layout, s.layout) FROM objects o
+	o, err := scanObject(bucket, c.queryRow(ctx, `SELECT `+objectColumns+`, coalesce(o.layout, s.layout) FROM objects o
 		LEFT JOIN shared s ON s.id = o.shared WHERE o.bucket = ? AND o.key = ? AND o.`+where, id, key, arg).Scan, &blob)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
@@ -308,7 +308,7 @@ func (c *Cluster) olderVersions(ctx context.Context, id int64, bucket, key, vers
 		return false, err
 	}
 	if seq == nullVersion {
-		err := c.catalog.read.QueryRowContext(ctx, `SELECT seq FROM objects WHERE bucket = ? AND key = ? AND versioned = 0`, id, key).Scan(&seq)
+		err := c.catalog.queryRow(ctx, `SELECT seq FROM objects WHERE bucket = ? AND key = ? AND versioned = 0`, id, key).Scan(&seq)
 		if errors.Is(err, sql.ErrNoRows) {
 			return true, nil
 		}
@@ -321,7 +321,7 @@ func (c *Cluster) olderVersions(ctx context.Context, id int64, bucket, key, vers
 
 // each calls yield for the objects that a query selects, and tells whether it wants more.
 func (c *catalog) each(ctx context.Context, bucket string, yield func(Object) bool, q string, args ...any) (more bool, err error) {
-	rows, err := c.read.QueryContext(ctx, q, args...)
+	rows, err := c.query(ctx, q, args...)
 	if err != nil {
 		return false, err
 	}

@@ -8,9 +8,9 @@ package disks
 // sealed; after a crash it stays behind as a hole, stepped over like all that stands behind
 // the last shard.
 const (
-	calmAppends = 16        // small appends in a row, from which on it pays
-	smallAppend = 64 << 10  // bytes
-	aheadStep   = 512 << 10 // zeros at a time
+	calmAppends = 16         // small appends in a row, from which on it pays
+	smallAppend = 64 << 10   // bytes
+	aheadStep   = windowSize // zeros at a time
 )
 
 var zeros [64 << 10]byte
@@ -67,7 +67,9 @@ func punchAhead(f file) int64 {
 		return 0
 	}
 	from := max(segmentHeader, size-aheadStep)
-	p := make([]byte, max(0, size-from))
+	window := windows.Get().(*[windowSize]byte)
+	defer windows.Put(window)
+	p := window[:max(0, size-from)]
 	if f.readv([][]byte{p}, from) != nil {
 		return 0
 	}

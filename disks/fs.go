@@ -356,6 +356,12 @@ func (f *memFile) truncate(size int64) error {
 func (f *memFile) close() error { return nil }
 
 func allZero(p []byte) bool {
+	for len(p) >= 8 {
+		if le.Uint64(p) != 0 {
+			return false
+		}
+		p = p[8:]
+	}
 	for _, v := range p {
 		if v != 0 {
 			return false

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"sync"
 )
 
 // Scan calls yield for every shard that is there.
@@ -103,12 +104,18 @@ func (d *Segments) footer(ctx context.Context, s *segment, size int64) ([]Entry,
 	return parseFooter(p, s.generation, s.number, n)
 }
 
+// windows are buffers that scans read through.
+var windows = sync.Pool{New: func() any { return new([windowSize]byte) }}
+
+const windowSize = 512 << 10
+
 // walk goes from header to header. After one that does not verify it looks for the next at
 // every aligned offset; holes are skipped.
 func (d *Segments) walk(ctx context.Context, s *segment, size int64) ([]Entry, int64, error) {
 	var entries []Entry
 	end := int64(segmentHeader)
-	window := make([]byte, 256<<10)
+	window := windows.Get().(*[windowSize]byte)
+	defer windows.Put(window)
 	for at := int64(segmentHeader); at+int64(HeaderSize(0)) <= size; {
 		e, err := d.header(ctx, s, uint32(at))
 		if err == nil && at+int64(e.Length) <= size {
@@ -123,7 +130,7 @@ func (d *Segments) walk(ctx context.Context, s *segment, size int64) ([]Entry, i
 		if err == nil { // torn: what it claims is never given to another shard
 			end = max(end, at+int64(e.Length))
 		}
-		at = d.resync(ctx, s, at+alignment, size, window)
+		at = d.resync(ctx, s, at+alignment, size, window[:])
 	}
 	// Whatever stands behind the last shard is stepped over, never written to.
 	return entries, max(end, (size+alignment-1)/alignment*alignment), nil
@@ -330,17 +337,23 @@ func (d *Segments) emptied(s *segment, from, to int64) bool {
 
 // zeros adds what reads as zeros between two shards to the holes, and counts the rest as left.
 func (d *Segments) zeros(s *segment, h *holes, from, to int64) error {
-	window := make([]byte, min(256<<10, max(0, to-from)))
+	window := windows.Get().(*[windowSize]byte)
+	defer windows.Put(window)
 	for from < to {
-		p := window[:min(int64(len(window)), to-from)]
+		p := window[:min(windowSize, to-from)]
 		if err := s.f.readv([][]byte{p}, from); err != nil {
 			return err
 		}
-		for i := 0; i < len(p); i += alignment {
-			n := min(alignment, len(p)-i)
-			if h.left += int64(n); allZero(p[i : i+n]) {
-				h.add(from+int64(i), from+int64(i+n))
+		h.left += int64(len(p))
+		for i := 0; i < len(p); {
+			end := i
+			for end < len(p) && allZero(p[end:min(end+alignment, len(p))]) {
+				end = min(end+alignment, len(p))
 			}
+			if end > i {
+				h.add(from+int64(i), from+int64(end))
+			}
+			i = end + alignment // the one after the run is not zero
 		}
 		from += int64(len(p))
 	}
