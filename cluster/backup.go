@@ -47,7 +47,7 @@ func (c *Cluster) Backup(ctx context.Context, dir string, keep int) (BackupRepor
 	if err != nil {
 		return rep, err
 	}
-	prefix := backupPrefix + c.config.ID[:min(8, len(c.config.ID))] + "-"
+	prefix := c.copyPrefix()
 	temp := filepath.Join(dir, fmt.Sprintf(".%s%d.new", prefix, os.Getpid()))
 	os.Remove(temp)
 	defer os.Remove(temp)
@@ -123,6 +123,9 @@ func prune(dir, prefix string, keep int) (removed []string, err error) {
 	slices.Sort(names)
 	for _, name := range names[:max(0, len(names)-keep)] {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+			return removed, err
+		}
+		if err := os.Remove(logOf(filepath.Join(dir, name))); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a standby
 			return removed, err
 		}
 		removed = append(removed, name)

@@ -678,6 +678,17 @@ func dumpTable(ctx context.Context, conn *sql.Conn, cw *checkpointWriter, name s
 	return errors.Join(rows.Err(), cw.endTable())
 }
 
+// carriers returns stripes in which the journals of batches after one ride, in their order.
+func (c *catalog) carriers(ctx context.Context, after uint64, limit int) ([]*stripe, error) {
+	return c.few(ctx, `SELECT id, seq, journal, info FROM stripes WHERE journal > 0 AND seq > ? ORDER BY seq LIMIT ?`, int64(after), limit)
+}
+
+// carried counts the batches after one.
+func (c *catalog) carried(ctx context.Context, after uint64) (n int64, err error) {
+	err = c.read.QueryRowContext(ctx, `SELECT count(*) FROM stripes WHERE journal > 0 AND seq > ?`, int64(after)).Scan(&n)
+	return n, err
+}
+
 // spent returns stripes of which only a journal is left that a checkpoint of a batch holds.
 func (c *catalog) spent(ctx context.Context, batch uint64, limit int) ([]*stripe, error) {
 	return c.few(ctx, `SELECT id, seq, journal, info FROM stripes WHERE freed = 1 AND seq <= ? ORDER BY id LIMIT ?`, int64(batch), limit)

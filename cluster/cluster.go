@@ -48,6 +48,7 @@ var (
 	ErrTooManyFailures = errors.New("refused: would break the durability promise")
 	ErrDataLost        = errors.New("data lost or corrupt beyond repair")
 	ErrStaleCatalog    = errors.New("the catalog is older than its disks")
+	ErrFenced          = errors.New("another writer took over")
 	ErrNewer           = errors.New("made by a newer version of wattle")
 	ErrNoSpace         = errors.New("no space left")
 	ErrIncomplete      = errors.New("acknowledged changes would be missing; bring the disks back, or force it for good")
@@ -236,6 +237,8 @@ type Status struct {
 	WritableDown   bool         `json:"writable_site_down"` // puts go on with one site down
 	Why            string       `json:"why,omitempty"`
 	Key            string       `json:"key,omitempty"` // that what is written is encrypted with
+
+	Standby *StandbyStatus `json:"standby,omitempty"`
 }
 
 // SiteStatus is one site of Status.
@@ -302,6 +305,7 @@ type RecoverReport struct {
 	Checkpoint  uint64   `json:"checkpoint"` // the batch whose state it began from; 0: none
 	Sequence    uint64   `json:"sequence"`
 	Gaps        []uint64 `json:"missing_batches,omitempty"` // committed, and nowhere on the disks that are there
+	Shipped     int64    `json:"shipped_batches,omitempty"` // that only the log of a standby had
 	BytesRead   int64    `json:"bytes_read"`
 	BytesUsed   int64    `json:"bytes_used"` // of the disks
 }

@@ -255,6 +255,7 @@ func (c *Cluster) tryCommit(batch []*request) ([]result, error) {
 		c.abort(stripes, carrier)
 		return nil, err
 	}
+	c.outbox.add(shipment{seq: seq, before: c.committed.Load(), time: c.now(), incarnation: c.incarnation, journal: carrier.journal})
 	c.committed.Store(seq)
 	c.carrier = carrier.stripe
 	bill.divide(batch, results)

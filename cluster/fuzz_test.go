@@ -247,3 +247,35 @@ func FuzzPack(f *testing.F) {
 		}
 	})
 }
+
+// FuzzShipped: any bytes make a log that ends somewhere, and what it holds is as it was shipped.
+func FuzzShipped(f *testing.F) {
+	head := shippedHeader("c", 4)
+	one := shipment{seq: 5, before: 4, time: 6, incarnation: 7, journal: []byte("journal")}
+	two := shipment{seq: 9, before: 5, journal: []byte{}}
+	f.Add(slices.Concat(head, one.append(nil), two.append(nil)))
+	f.Add(slices.Concat(head, two.append(nil)))
+	f.Add(head)
+	f.Fuzz(func(t *testing.T, p []byte) {
+		l := &shipped{at: map[uint64]span{}}
+		if err := l.scan(bytes.NewReader(p), "c"); err != nil {
+			return
+		}
+		if l.size > int64(len(p)) || l.last.seq < l.base {
+			t.Fatalf("%+v of %d bytes", l, len(p))
+		}
+		again := slices.Clone(head[:0])
+		again = append(again, shippedHeader("c", l.base)...)
+		r, before := bytes.NewReader(p[shippedHead:]), l.base
+		for range l.at {
+			s, ok, err := readShipment(r, before)
+			if err != nil || !ok {
+				t.Fatal(ok, err)
+			}
+			again, before = s.append(again), s.seq
+		}
+		if !bytes.Equal(again, p[:l.size]) {
+			t.Fatal("what was read is not what was written")
+		}
+	})
+}

@@ -76,6 +76,8 @@ type Cluster struct {
 	usage         usage
 	serving       atomic.Int64 // reads and writes of objects that are under way
 	book          book
+	outbox        outbox
+	following     atomic.Pointer[StandbyStatus] // nil while this process ships nothing
 	clock         func() time.Time
 	requests      chan *request
 	closing       chan struct{}

@@ -112,6 +112,32 @@ func (r *recovery) begin(ctx context.Context, path string) error {
 	if err != nil {
 		return fmt.Errorf("catalog %s: %w", path, err)
 	}
+	return r.beginShipped(path)
+}
+
+// beginShipped takes in the journals that were shipped after the copy of a catalog. All of
+// them are of batches that were committed.
+func (r *recovery) beginShipped(copy string) error {
+	if r.asOf {
+		return nil
+	}
+	l, err := openShipped(logOf(copy), r.cfg.ID)
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, errMalformed) || err == nil && l.base != r.floor {
+		return l.close() // a copy without a log
+	}
+	if err != nil {
+		return err
+	}
+	r.shipped = l
+	before := l.base
+	for _, seq := range slices.Sorted(maps.Keys(l.at)) {
+		r.journals[seq], r.before[seq] = nil, before
+		before = seq
+	}
+	r.marked = max(r.marked, l.last.seq)
+	r.newest.committed = max(r.newest.committed, l.last.seq)
+	r.newest.sequence = max(r.newest.sequence, l.last.seq)
+	r.newest.incarnation = max(r.newest.incarnation, l.last.incarnation)
 	return nil
 }
 
@@ -165,6 +191,8 @@ type recovery struct {
 	kept     map[uint64]bool             // sequences of batches that count and are above the checkpoint
 	from     *catalog                    // a copy of a catalog to begin from, or nil
 	floor    uint64                      // the batch whose state from holds
+	shipped  *shipped                    // the journals after it that a standby has, or nil
+	fromLog  int64                       // batches above floor that no disk had
 	asOf     bool                        // that state is wanted, without what came after
 	reading  bool                        // the disks are not written to
 	force    bool                        // do with what there is
@@ -197,6 +225,7 @@ func (r *recovery) close() {
 	if r.from != nil {
 		r.from.close()
 	}
+	r.shipped.close()
 }
 
 func (r *recovery) open(opener DiskOpener, present map[placement.DiskID]bool, failed map[string]bool, rep *RecoverReport) (err error) {
@@ -443,6 +472,7 @@ type batch struct {
 
 func (r *recovery) replay(ctx context.Context, cat *catalog, rep *RecoverReport) error {
 	base, batches, err := r.history(ctx, rep)
+	rep.Shipped = r.fromLog
 	if err != nil {
 		return err
 	}
@@ -653,6 +683,14 @@ func (r *recovery) read(ctx context.Context, seq uint64) (batch, error) {
 			}
 			failed = err
 			continue
+		}
+		failed = err
+	}
+	if j, ok := r.shipped.journal(seq); ok {
+		records, err := openJournal(j, r.keys, r.cfg.ID, seq)
+		if err == nil {
+			r.fromLog += int64(btoi(seq > r.floor))
+			return batch{seq, records}, nil
 		}
 		failed = err
 	}

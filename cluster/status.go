@@ -45,7 +45,8 @@ func (c *Cluster) Status(ctx context.Context) (Status, error) {
 	}
 	s.UsableBytes = int64(float64(s.CapacityBytes) / s.Overhead)
 	c.writability(&s)
-	return s, nil
+	s.Standby, err = c.standby(ctx, c.clock())
+	return s, err
 }
 
 // targetFill says what each disk should hold of what is live.

@@ -152,6 +152,9 @@ var (
 	repairBacklog  = desc("repair_pending_shards", "Bad shards that are queued for repair.")
 	survivesSites  = desc("survives_sites", "Sites that may be lost as things stand.")
 	writable       = desc("writable", "1 when puts are taken.")
+	standbyBatches = desc("standby_batches_behind", "Batches that were committed and have not reached the standby.", "directory")
+	standbySeconds = desc("standby_seconds_behind", "How long the standby has lacked something, at most; 0 when it has everything.", "directory")
+	standbyUp      = desc("standby_up", "1 when the last try to ship to the standby went well.", "directory")
 	collectErrors  = desc("report_up", "1 when the store could say all of this.")
 )
 
@@ -200,6 +203,11 @@ func collectStatus(s cluster.Status, gauge func(*prometheus.Desc, float64, ...st
 	gauge(repairBacklog, float64(s.PendingRepairs))
 	gauge(survivesSites, float64(s.Survives.Sites))
 	gauge(writable, flag(s.Writable))
+	if by := s.Standby; by != nil {
+		gauge(standbyBatches, float64(by.Behind), by.Directory)
+		gauge(standbySeconds, by.Seconds, by.Directory)
+		gauge(standbyUp, flag(by.Error == ""), by.Directory)
+	}
 	for _, site := range s.Sites {
 		for _, d := range site.Disks {
 			_, host, drive := place(d.Name)

@@ -113,8 +113,26 @@ func showStatus(w io.Writer, s cluster.Status) {
 	default:
 		fmt.Fprintln(w, "puts are taken now")
 	}
+	showStandby(w, s.Standby)
 	fmt.Fprintln(w)
 	showMap(w, s)
+}
+
+func showStandby(w io.Writer, s *cluster.StandbyStatus) {
+	switch {
+	case s == nil:
+	case s.Error != "":
+		fmt.Fprintf(w, "standby %s: behind by %s, since %s at most; %s\n", s.Directory, count(int(s.Behind), "batch"), ago(s.Seconds), s.Error)
+	case s.Behind > 0:
+		fmt.Fprintf(w, "standby %s: behind by %s, since %s at most\n", s.Directory, count(int(s.Behind), "batch"), ago(s.Seconds))
+	default:
+		fmt.Fprintf(w, "standby %s: has everything, up to batch %s\n", s.Directory, humanize.Comma(int64(s.Batch)))
+	}
+}
+
+// ago is an age for people.
+func ago(seconds float64) string {
+	return time.Duration(seconds * float64(time.Second)).Round(100 * time.Millisecond).String()
 }
 
 // showMap draws sites, racks and hosts with a mark for each disk.

@@ -26,12 +26,13 @@ var (
 // A crashTest runs the command in processes of their own, kills some of them at a random
 // moment, and holds what is read afterwards against what was acknowledged.
 type crashTest struct {
-	t    *testing.T
-	rng  *rand.Rand
-	dir  string                   // of the cluster
-	tmp  string                   // for files
-	may  map[string][]sum         // by key: what may be there; the zero sum is nothing
-	took map[string]time.Duration // by kind of command: how long it takes
+	t     *testing.T
+	rng   *rand.Rand
+	dir   string                   // of the cluster
+	other string                   // of its standby
+	tmp   string                   // for files
+	may   map[string][]sum         // by key: what may be there; the zero sum is nothing
+	took  map[string]time.Duration // by kind of command: how long it takes
 
 	runs, kills, acked int
 	killed             map[string]int
@@ -54,7 +55,7 @@ func memoryDir(t *testing.T) string {
 }
 
 func newCrashTest(t *testing.T, dir, tmp string) *crashTest {
-	c := &crashTest{t: t, rng: rand.New(rand.NewPCG(*crashSeed, 0)), dir: filepath.Join(dir, "c"), tmp: tmp,
+	c := &crashTest{t: t, rng: rand.New(rand.NewPCG(*crashSeed, 0)), dir: filepath.Join(dir, "c"), other: filepath.Join(dir, "standby"), tmp: tmp,
 		may: map[string][]sum{}, took: map[string]time.Duration{}, killed: map[string]int{}}
 	c.must("init", "--sites", "3", "--racks", "1", "--hosts", "1", "--disks", "2", "--scheme", "rs:2+2", "--capacity", "1GB")
 	c.must("mb", "bucket")
@@ -194,19 +195,39 @@ func (c *crashTest) repair() {
 	c.must("restore", disk)
 	c.kill("repair")
 	c.must("repair")
+	c.kill("rebalance")
 }
 
-// recover kills a recovery, and then lets one come to its end.
+// recover kills a recovery, from the disks alone or from the standby, and then lets one come to
+// its end.
 func (c *crashTest) recover() {
 	if c.rng.IntN(2) == 0 {
 		for _, suffix := range []string{"", "-wal", "-shm"} {
 			os.Remove(filepath.Join(c.dir, "catalog.db"+suffix))
 		}
 	}
-	for range 1 + c.rng.IntN(2) {
-		c.kill("recover")
+	how := []string{"recover"}
+	if _, err := os.Stat(c.other); err == nil && c.rng.IntN(2) == 0 {
+		how = []string{"standby", "--promote", c.other}
 	}
-	c.must("recover")
+	for range 1 + c.rng.IntN(2) {
+		c.kill(how...)
+	}
+	c.must(how...)
+}
+
+// ship kills the standby as it catches up; now and then it comes to its end.
+func (c *crashTest) ship() {
+	c.kill("standby", "--once", c.other)
+	if c.rng.IntN(3) == 0 || !c.followed() {
+		c.must("standby", "--once", c.other)
+	}
+}
+
+// followed tells whether there is a copy to take over from.
+func (c *crashTest) followed() bool {
+	list, err := filepath.Glob(filepath.Join(c.other, "*.db"))
+	return err == nil && len(list) > 0
 }
 
 func sumOf(t *testing.T, path string) sum {
@@ -257,14 +278,14 @@ func (c *crashTest) allMayBeGone() bool {
 }
 
 // TestCrash kills the command with SIGKILL at random moments of puts, deletes, copies, repairs,
-// scrubs, compactions and recoveries, and compares what is there by digest. A recovery may bring
+// rebalances, scrubs, compactions, recoveries, standbys and promotions, and compares what is there by digest. A recovery may bring
 // back, whole, the last change of a process that was killed; it is asked for only after others
 // came to their end.
 func TestCrash(t *testing.T) {
 	c := newCrashTest(t, memoryDir(t), t.TempDir())
 	start := time.Now()
 	for i := 0; c.kills < *crashes && (*crashTime == 0 || time.Since(start) < *crashTime); i++ {
-		switch c.rng.IntN(20) {
+		switch c.rng.IntN(22) {
 		case 0:
 			c.repair()
 		case 1:
@@ -276,6 +297,8 @@ func TestCrash(t *testing.T) {
 			c.must("put", os.Args[0], "bucket/last") // so that nothing before it is uncertain
 			c.must("rm", "bucket/last")
 			c.recover()
+		case 20, 21:
+			c.ship()
 		case 4, 5, 6:
 			c.remove()
 		case 7, 8:

@@ -171,7 +171,7 @@ func count(n int, thing string) string {
 	if n == 1 {
 		return "1 " + thing
 	}
-	if strings.HasSuffix(thing, "s") {
+	if strings.HasSuffix(thing, "s") || strings.HasSuffix(thing, "ch") {
 		thing += "e"
 	}
 	return fmt.Sprintf("%d %ss", n, thing)

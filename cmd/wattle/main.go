@@ -76,7 +76,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.Is(err, cluster.ErrDataLost):
 		return exitLost
-	case errors.Is(err, cluster.ErrTooManyFailures), errors.Is(err, cluster.ErrStaleCatalog), errors.Is(err, cluster.ErrIncomplete):
+	case errors.Is(err, cluster.ErrTooManyFailures), errors.Is(err, cluster.ErrStaleCatalog), errors.Is(err, cluster.ErrFenced), errors.Is(err, cluster.ErrIncomplete):
 		return exitRefused
 	case errors.Is(err, cluster.ErrBucketNotFound), errors.Is(err, cluster.ErrNoCluster):
 		return exitNoBucket

@@ -47,8 +47,8 @@ func serveCommand() *cli.Command {
 			&cli.DurationFlag{Name: "grace", Usage: "`TIME` that requests in flight have to end when the server stops", Value: 30 * time.Second},
 			&cli.DurationFlag{Name: "abort-uploads-after", Usage: "drop multipart uploads that are older than `TIME`; 0 keeps them", Value: 7 * 24 * time.Hour},
 			&cli.IntFlag{Name: "upkeep-rate", Usage: "`MB` a second that repair, scrub and compaction may read and write; 0 leaves them to the commands", Value: 50},
-			&cli.StringFlag{Name: "standby", Usage: "keep a copy of the catalog in `DIRECTORY`, as `wattle standby` does", EnvVars: []string{"WATTLE_STANDBY"}},
-			&cli.DurationFlag{Name: "standby-every", Value: time.Minute, Usage: "copy no more often than every `TIME`"},
+			&cli.StringFlag{Name: "standby", Usage: "ship the catalog's changes to `DIRECTORY`, as `wattle standby` does", EnvVars: []string{"WATTLE_STANDBY"}},
+			&cli.DurationFlag{Name: "standby-every", Value: 100 * time.Millisecond, Usage: "let changes that come within `TIME` go together"},
 			&cli.StringFlag{Name: "grid", Usage: "say the grams of CO2e of requests too, by the grid of a `COUNTRY` such as FR, or by g/kWh"},
 			&cli.StringFlag{Name: "log", Usage: "`KIND` of request log on stderr: text, json or none", Value: "text"},
 		},
@@ -72,8 +72,8 @@ func serveAction(c *cli.Context) error {
 	if k := c.String("etag"); k != "md5" && k != "opaque" {
 		return usage("--etag %q: want md5 or opaque", k)
 	}
-	if every := c.Duration("standby-every"); every < time.Second {
-		return usage("--standby-every %v: want a second or more", every)
+	if every := c.Duration("standby-every"); every < 0 || every > time.Hour {
+		return usage("--standby-every %v: want 0 up to an hour", every)
 	}
 	grid, err := gridOf(c.String("grid"))
 	if err != nil {
@@ -235,15 +235,18 @@ func rootKey(getenv func(string) string) (k gateway.Credentials, made bool, err 
 	return k, false, nil
 }
 
-// standby keeps a copy of the catalog elsewhere until ctx ends.
+// standby ships the catalog's changes elsewhere until ctx ends.
 func standby(ctx context.Context, cl *cluster.Cluster, log *slog.Logger, dir string, every time.Duration) {
-	cl.Follow(ctx, dir, every, func(r cluster.BackupReport, err error) {
+	err := cl.Follow(ctx, dir, every, func(s cluster.StandbyStatus, err error) {
 		if err != nil {
-			log.Error("standby", "directory", dir, "error", err)
+			log.Error("standby is behind, and catches up when it can", "directory", s.Directory, "batch", s.Batch, "even", s.Even, "error", err)
 			return
 		}
-		log.Debug("standby", "copy", r.Path, "batch", r.Batch)
+		log.Info("standby", "directory", s.Directory, "copy", s.CopyBatch, "batch", s.Batch)
 	})
+	if err != nil && ctx.Err() == nil {
+		log.Error("standby: nothing is shipped any more", "directory", dir, "error", err)
+	}
 }
 
 // Times between rounds of upkeep.
