@@ -9,7 +9,7 @@ TOOLS    := $(GO) tool -modfile=tools/go.mod
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
 
 .DEFAULT_GOAL := all
-.PHONY: all build vet test race fuzz sim e2e web web-test bench golden cover lint install cross release-check help
+.PHONY: all build vet test race fuzz sim power crash mutants e2e web web-test bench golden cover lint install cross release-check help
 
 all: build vet test ## build, vet and test
 
@@ -37,6 +37,9 @@ sim: ## simulate from a seed: make sim SEED=7 STEPS=5000 SEEDS=10 WILD=1
 
 e2e: ## real S3 clients against wattle serve, sound, degraded and killed
 	scripts/e2e.sh
+
+power: ## cut the power off in SQLite's files: make power SEED=1 SEEDS=100
+	$(GO) test ./cluster -run "^TestCatalogPower" -count=1 -v -timeout 0 -args -power.seed $(SEED) -power.seeds $(SEEDS) -power.cuts 300
 
 crash: ## kill the command at random moments: make crash N=2000
 	$(GO) test ./cmd/wattle -run "^(TestCrash|TestFullFileSystem)$$" -count=1 -v -timeout 0 -args -crash.n $(N) -crash.seed $(SEED)

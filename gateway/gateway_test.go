@@ -781,6 +781,9 @@ func TestJoulesAndMetrics(t *testing.T) {
 			t.Errorf("%v", a.Header)
 		}
 	}
+	if _, err := store.Ship(t.Context(), t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
 	status, text := send(t, "GET", endpoint+metricsPath, "")
 	if status != 200 {
 		t.Fatalf("%d %s", status, text)
