@@ -22,6 +22,8 @@ type tx struct {
 	delta map[uint64]delta
 	dying bool // a stripe may have lost its last use
 
+	touched touched // what no memo may hold after the commit
+
 	bucketID map[string]bucketRow
 	held     map[string]int64 // bytes by bucket that objects gained, for the ledger
 	gained   map[string]Usage // what buckets gained, parts of uploads too
@@ -60,6 +62,9 @@ func (t *tx) addStripe(s *stripe) { t.fresh[s.ID] = s }
 // is about the request (a precondition, something not found) leaves the transaction sound
 // and changes nothing; fatal is true for any other.
 func (t *tx) apply(r record, i int) (o Object, fatal bool, err error) {
+	if r.Key != "" {
+		t.touched.object(r.Bucket, r.Key)
+	}
 	switch r.Kind {
 	case recMakeBucket:
 		err = t.makeBucket(r)
@@ -442,6 +447,7 @@ func (t *tx) move(id uint64, shard int, old, to place) (bool, error) {
 		return false, nil
 	}
 	s.Places[shard] = to
+	t.touched.stripe(id)
 	if err := t.exec(`UPDATE stripes SET info = ?, missing = ? WHERE id = ?`, s.appendInfo(nil), s.missing(), int64(id)); err != nil {
 		return false, err
 	}
@@ -475,6 +481,7 @@ func (t *tx) relocate(m move) (bool, error) {
 // to be kept.
 func (t *tx) freeStripes(list []*stripe, keep func(*stripe) bool) error {
 	for _, s := range list {
+		t.touched.stripe(s.ID)
 		q := `DELETE FROM stripes WHERE id = ?`
 		if keep(s) {
 			q = `UPDATE stripes SET freed = 1 WHERE id = ?`
@@ -550,6 +557,7 @@ func (t *tx) moveExtent(r record) error {
 		return err
 	}
 	if c.shared.Valid {
+		t.touched.all = true // other keys share it
 		return t.exec(`UPDATE shared SET layout = ? WHERE id = ?`, appendLayout(nil, layout), c.shared.Int64)
 	}
 	return t.exec(`UPDATE objects SET layout = ? WHERE bucket = ? AND key = ? AND seq = ?`, appendLayout(nil, layout), b.id, r.Key, c.seq)
@@ -561,6 +569,7 @@ func (t *tx) load(table string, columns []string, values []any, uses func([]exte
 	if !slices.Contains(logicalTables(), table) {
 		return fmt.Errorf("checkpoint: table %q: %w", table, ErrNewer)
 	}
+	t.touched.all = true
 	q, marks := "INSERT INTO "+table+" (", ""
 	for i, name := range columns {
 		if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz_") != "" || name == "" {

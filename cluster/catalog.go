@@ -68,6 +68,7 @@ type catalog struct {
 	updating *semaphore.Weighted // one change at a time, held across I/O
 	dying    atomic.Bool         // a stripe lost its last use since the dead were last looked for
 	around   around
+	memo     *memo // nil when opened for reading: another process may change what it holds
 
 	watch func() error // of tests: asked before every commit, which it may fail
 }
@@ -198,6 +199,7 @@ func dialCatalog(path string, how access) (*catalog, error) {
 			return nil, errors.Join(fmt.Errorf("catalog: %w", err), c.close())
 		}
 		c.writes = statements{conn, map[string]*sql.Stmt{}}
+		c.memo = &memo{}
 		c.dying.Store(true)
 	}
 	return c, nil
@@ -318,6 +320,40 @@ func (c *catalog) stripeByID(ctx context.Context, id uint64) (*stripe, error) {
 		return nil, fmt.Errorf("catalog: stripe %x: %w", id, err)
 	}
 	return s, s.decodeInfo(info)
+}
+
+// latest is lookup, from memory when it is there.
+func (c *catalog) latest(ctx context.Context, bucket, key string) (Object, []extent, error) {
+	if c.memo == nil {
+		return c.lookup(ctx, bucket, key)
+	}
+	name := objectName{bucket, key}
+	f, ok, turn := c.memo.object(name)
+	if ok {
+		return f.object, f.layout, nil
+	}
+	o, layout, err := c.lookup(ctx, bucket, key)
+	if err == nil {
+		c.memo.rememberObject(name, whereabouts{o, layout}, turn)
+	}
+	return o, layout, err
+}
+
+// stripeToRead is stripeByID for who only reads, from memory when it is there. Its counts may
+// be old.
+func (c *catalog) stripeToRead(ctx context.Context, id uint64) (*stripe, error) {
+	if c.memo == nil {
+		return c.stripeByID(ctx, id)
+	}
+	s, turn := c.memo.stripe(id)
+	if s != nil {
+		return s, nil
+	}
+	s, err := c.stripeByID(ctx, id)
+	if err == nil {
+		c.memo.rememberStripe(s, turn)
+	}
+	return s, err
 }
 
 // bucket returns the number of a bucket.
@@ -525,6 +561,8 @@ func (c *catalog) change(ctx context.Context, f func(*tx) error) error {
 			return err
 		}
 	}
+	c.memo.begin(&t.touched)
+	defer c.memo.end()
 	if err := s.Commit(); err != nil {
 		if err = catalogError(err); !errors.Is(err, ErrNoSpace) {
 			err = fmt.Errorf("%w: %w", errUncertain, err)

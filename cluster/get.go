@@ -138,7 +138,9 @@ func (c *Cluster) parts(layout []extent, from, to int64) []part {
 	return list
 }
 
-// A reader reads parts ahead, two at a time, and hands them out in order.
+// A reader reads parts ahead, two at a time, and hands them out in order. When more is under
+// way than the machine has processors it reads each when it is its turn: what others do fills
+// the processors, and what was just read is still in the cache of the one that sends it.
 type reader struct {
 	c      *Cluster
 	ctx    context.Context
@@ -189,7 +191,7 @@ func (r *reader) Estimate() Spent {
 		if i >= planned {
 			continue
 		}
-		if p.stripe, _ = r.c.catalog.stripeByID(r.ctx, p.id); p.stripe == nil {
+		if p.stripe, _ = r.c.catalog.stripeToRead(r.ctx, p.id); p.stripe == nil {
 			continue // reading will say why
 		}
 		s.Joules += r.c.estimate(*p)
@@ -241,6 +243,10 @@ func (r *reader) next() error {
 	}
 	r.drop()
 	for len(r.ahead) < readAhead && len(r.parts) > 0 {
+		crowded := r.c.crowded()
+		if crowded && len(r.ahead) > 0 {
+			break
+		}
 		f, p := &fetch{done: make(chan struct{})}, r.parts[0]
 		if len(r.ahead) > 0 {
 			if f.mem = r.c.pool.try(r.c.need(p)); f.mem == nil {
@@ -252,7 +258,7 @@ func (r *reader) next() error {
 		mem := f.mem
 		r.parts = r.parts[1:]
 		r.ahead = append(r.ahead, f)
-		if len(r.ahead) == 1 && len(r.parts) == 0 { // nothing to read meanwhile
+		if crowded || len(r.ahead) == 1 && len(r.parts) == 0 { // nothing to read meanwhile
 			f.cols, f.err = r.fetch(p, mem)
 			close(f.done)
 			break
@@ -271,6 +277,10 @@ func (r *reader) next() error {
 	r.err = r.now.err
 	return r.err
 }
+
+// crowded tells whether at least as many reads and writes of objects are under way beside
+// one's own as there are processors.
+func (c *Cluster) crowded() bool { return c.serving.Load() > int64(c.processors) }
 
 func (r *reader) drop() {
 	if r.now != nil && r.now.mem != nil {
@@ -347,7 +357,7 @@ func (c *Cluster) need(p part) int {
 func (r *reader) fetch(p part, mem []byte) ([][]byte, error) {
 	s, err := p.stripe, error(nil)
 	if s == nil {
-		s, err = r.c.catalog.stripeByID(r.ctx, p.id)
+		s, err = r.c.catalog.stripeToRead(r.ctx, p.id)
 	}
 	if err != nil {
 		return nil, r.wrap(err)
@@ -477,6 +487,7 @@ func (r *reader) readSpread(s *stripe, c uint32, order, lo, hi []int, bad map[in
 	for _, i := range order {
 		cols[i] = mem[i*int(c)+lo[i] : i*int(c)+hi[i]]
 	}
+	r.expect(s, order, lo, hi, bad)
 	read := func(i int) {
 		if !bad[i] {
 			err := r.direct(s, i, lo[i], cols[i], false)
@@ -511,6 +522,22 @@ func (r *reader) readSpread(s *stripe, c uint32, order, lo, hi []int, bad map[in
 		return r.rebuildSpread(s, cols, lo, hi, failed)
 	}
 	return nil
+}
+
+// expect has the disks of a stripe fetch at the same time what they will be asked for in turn.
+func (r *reader) expect(s *stripe, order, lo, hi []int, bad map[int]bool) {
+	if len(order) <= 2 { // they are read at the same time
+		return
+	}
+	for _, i := range order {
+		p := s.Places[i]
+		if bad[i] || p.Disk == none || r.c.late(p.Disk) {
+			continue
+		}
+		if d := r.c.disk(p.Disk); d != nil {
+			disks.Expect(d, s.ref(i), lo[i], hi[i]-lo[i])
+		}
+	}
 }
 
 // rebuildSpread makes the failed columns anew over the smallest range that holds them all,

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -75,6 +76,7 @@ type Cluster struct {
 	settings      settingsCache
 	usage         usage
 	serving       atomic.Int64 // reads and writes of objects that are under way
+	processors    int
 	book          book
 	outbox        outbox
 	following     atomic.Pointer[StandbyStatus] // nil while this process ships nothing
@@ -137,6 +139,7 @@ func blank(dir string, o Options) *Cluster {
 		shelf: map[placement.DiskID]shelved{}, errors: map[placement.DiskID]int64{},
 		pins: map[uint64]int{}, damages: map[damage]bool{},
 		requests: make(chan *request, 1024), closing: make(chan struct{}), committerDone: make(chan struct{})}
+	c.processors = runtime.GOMAXPROCS(0)
 	if c.deadline == 0 {
 		c.deadline = 2 * time.Second
 	}

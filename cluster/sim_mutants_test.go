@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"testing"
 
@@ -79,6 +80,23 @@ func mutants() []*mutant {
 			return change()
 		}},
 		{name: "keeps a stale address after a move", mostSeed: 20, change: (*simulation).forgetMoves},
+		{name: "remembers what a change replaced", mostSeed: 20, change: func(s *simulation, change func() error) error {
+			if s.c == nil {
+				return change()
+			}
+			m := s.c.catalog.memo
+			m.mu.Lock()
+			objects := maps.Clone(m.objects.newer)
+			m.mu.Unlock()
+			err := change()
+			m.mu.Lock()
+			if objects != nil {
+				maps.Copy(objects, m.objects.newer)
+				m.objects.newer = objects
+			}
+			m.mu.Unlock()
+			return err
+		}},
 		{name: "punches a dead extent out of a live stripe", mostSeed: 20, acked: (*simulation).punchDead},
 		{name: "frees under a reader", mostSeed: 60, reading: func(s *simulation) {
 			s.c.mu.Lock()

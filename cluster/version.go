@@ -68,7 +68,7 @@ func (c *catalog) find(ctx context.Context, bucket, key, version string) (Object
 		return Object{}, nil, err
 	}
 	if seq == 0 {
-		return c.lookup(ctx, bucket, key)
+		return c.latest(ctx, bucket, key)
 	}
 	id, err := c.bucket(ctx, bucket)
 	if err != nil {

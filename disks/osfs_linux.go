@@ -79,6 +79,10 @@ func (o osFile) punch(off, n int64) error {
 	return err
 }
 
+func (o osFile) expect(off, n int64) {
+	o.hold(func(fd int) error { return unix.Fadvise(fd, off, n, unix.FADV_WILLNEED) }) //nolint:errcheck // a hint
+}
+
 // openDirect opens a file for writes that go past the page cache. A file system in memory
 // is nothing but a page cache.
 func (o osFS) openDirect(name string) (file, error) {

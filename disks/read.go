@@ -76,6 +76,38 @@ func (d *Segments) ReadRaw(ctx context.Context, r Ref, off int, dst []byte) erro
 	return d.readv(ctx, s, iov, at, n)
 }
 
+// An Expecter is a disk that can be told what will be read of it soon, so that many disks fetch
+// at the same time what one reader asks them for in turn. It is a hint, and waits for nothing.
+type Expecter interface {
+	Expect(r Ref, off, n int)
+}
+
+// Expect tells a disk that can be told that a range of a shard will be read soon.
+func Expect(d Disk, r Ref, off, n int) {
+	if e, ok := d.(Expecter); ok {
+		e.Expect(r, off, n)
+	}
+}
+
+// An expectingFile can be told what will be read soon.
+type expectingFile interface{ expect(off, n int64) }
+
+// Expect tells the system that a range of a shard will be read soon.
+func (d *Segments) Expect(r Ref, off, n int) {
+	if d.check(context.Background(), r, off, n) != nil || n == 0 {
+		return
+	}
+	s, err := d.acquire(r.Segment)
+	if err != nil {
+		return // who reads will hear of it
+	}
+	defer d.release(s)
+	if f, ok := s.f.(expectingFile); ok {
+		from, to := off/blockSize, (off+n-1)/blockSize+1
+		f.expect(int64(r.Offset)+int64(HeaderSize(int(r.K)))+int64(from)*(blockSize+sumSize), int64(to-from)*(blockSize+sumSize))
+	}
+}
+
 func (d *Segments) check(ctx context.Context, r Ref, off, n int) error {
 	if off < 0 || off+n > int(r.Size) || shardSize(int(r.K), r.Size, 0) > int64(r.Length) {
 		return fmt.Errorf("range [%d, %d) of a shard of %d bytes in %d on disk: %w", off, off+n, r.Size, r.Length, ErrCorrupt)
