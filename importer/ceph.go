@@ -310,6 +310,7 @@ func (b *build) osdMetadata(n node) {
 	o.ids = deviceIDs(n.text2("device_ids"))
 	o.data = devices(n.text2("bluestore_bdev_devices"))
 	o.db, o.wal = devices(n.text2("bluefs_db_devices")), devices(n.text2("bluefs_wal_devices"))
+	o.olderMetadata(n)
 	if file := devices(n.text("backend_filestore_dev_node")); len(file) > 0 && len(o.data) == 0 {
 		o.data = file
 		for _, d := range devices(n.text2("devices")) { // the journal
@@ -327,6 +328,25 @@ func (b *build) osdMetadata(n node) {
 	}
 	if c := b.cephOf(); c.version == "" {
 		c.version = n.text("ceph_version_short")
+	}
+}
+
+// olderMetadata reads what Luminous and Mimic tell in place of lists of devices and of their ids:
+// one device and, where no logical volume hides it, its model.
+func (o *osd) olderMetadata(n node) {
+	for _, x := range []struct {
+		devs        *[]string
+		node, model string
+	}{{&o.data, "bluestore_bdev_dev_node", "bluestore_bdev_model"}, {&o.db, "bluefs_db_dev_node", "bluefs_db_model"}, {&o.wal, "bluefs_wal_dev_node", "bluefs_wal_model"}} {
+		if len(*x.devs) == 0 {
+			*x.devs = devices(n.text(x.node))
+		}
+		if model := n.text(x.model); model != "" && len(*x.devs) > 0 && o.ids[(*x.devs)[0]] == "" {
+			o.ids[(*x.devs)[0]] = strings.ReplaceAll(model, " ", "_") + "_" // without a serial number
+		}
+	}
+	if single, _ := n.flag("bluefs_single_shared_device"); single {
+		o.db, o.wal = nil, nil
 	}
 }
 

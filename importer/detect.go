@@ -29,6 +29,7 @@ const (
 	DriveCSV     Kind = "drive CSV"
 	Redfish      Kind = "Redfish power"
 	Prometheus   Kind = "Prometheus text"
+	IPMI         Kind = "IPMI power reading"
 	Telemetry    Kind = "openSeaChest power telemetry"
 	PowerCSV     Kind = "power CSV"
 )
@@ -47,7 +48,7 @@ var signs = map[string]Kind{
 	"info": MinIO, "storage": MinIO, "deploymentid": MinIO, "backend": MinIO, "servers": MinIO, "sqsarn": MinIO,
 	"json_format_version": Smartctl, "smartctl": Smartctl, "ata_smart_attributes": Smartctl, "smart_status": Smartctl, "model_family": Smartctl, "user_capacity": Smartctl, "rotation_rate": Smartctl, "nvme_smart_health_information_log": Smartctl,
 	"blockdevices": LSBLK,
-	"powercontrol": Redfish, "powersupplies": Redfish, "powerconsumedwatts": Redfish,
+	"powercontrol": Redfish, "powersupplies": Redfish, "powerconsumedwatts": Redfish, "powerwatts": Redfish,
 }
 
 var errUnknown = errors.New("is no kind of file that is known: want `ceph report`, `ceph osd tree|df|metadata|dump -f json`, `ceph df -f json`, `mc admin info --json`, `smartctl -x --json`, `lsblk -J -b -o NAME,MODEL,SERIAL,SIZE,ROTA,TYPE,TRAN`, or CSV with a header such as model,count,capacity")
@@ -155,6 +156,8 @@ func detectText(head []byte) (Kind, error) {
 		switch {
 		case strings.HasPrefix(text, "# help ") || strings.HasPrefix(text, "# type "), strings.Contains(text, "_watts{"), strings.HasPrefix(text, "ipmi_dcmi_power"), strings.HasPrefix(text, "kepler_"):
 			return Prometheus, nil
+		case dcmiLine.MatchString(text):
+			return IPMI, nil
 		case strings.Contains(text, "12 volt") || strings.Contains(text, "12v") && strings.Contains(text, "5v"):
 			return Telemetry, nil
 		case text == "" || text[0] == '#':

@@ -90,6 +90,8 @@ func (p *power) file(f File) error {
 			err = p.csv(in)
 		case Telemetry:
 			err = p.telemetry(in)
+		case IPMI:
+			err = p.dcmi(in)
 		default:
 			err = errors.New("says nothing of power: give it to `wattle import`, or here as --cluster")
 		}
@@ -132,10 +134,26 @@ func (p *power) redfish(in *input) error {
 			return err
 		}
 		host := or(p.at.Host, n.text("HostName", "SystemName"))
+		if _, newer := n.get("PowerWatts"); newer {
+			if err := p.environment(n, host); err != nil {
+				return err
+			}
+			if !w.more() {
+				return nil
+			}
+			continue
+		}
 		seen, sum := map[float64]bool{}, 0.0
 		for _, c := range n.list("PowerControl") {
 			v, ok := c.num("PowerConsumedWatts")
 			if !ok {
+				v, ok = c.at("PowerMetrics").num("AverageConsumedWatts")
+			}
+			if !ok {
+				continue
+			}
+			if partOfServer.MatchString(c.text("Name") + " " + c.text("PhysicalContext")) {
+				p.warn.add("redfish", "PowerControl entries of processors, memory or fans, which the server's holds already: left out")
 				continue
 			}
 			if seen[v] {
@@ -171,6 +189,50 @@ func (p *power) redfish(in *input) error {
 	}
 }
 
+// partOfServer is what a reading is called that is of a part of a server.
+var partOfServer = regexp.MustCompile(`(?i)\b(CPU|processor|memory|DIMM|GPU|accelerator|fan|sub-?system)`)
+
+// environment reads the EnvironmentMetrics of newer servers: of a chassis, or of a drive.
+func (p *power) environment(n node, host string) error {
+	v, ok := n.at("PowerWatts").num("Reading")
+	at := n.text("@odata.id")
+	switch of := at + " " + n.text("Name"); {
+	case !ok:
+		p.warn.add("redfish", "PowerWatts without a reading")
+	case strings.Contains(at, "/Drives/"):
+		return p.add(Reading{Host: host, From: "redfish", Drive: true, Watts: v})
+	case strings.Contains(at, "/PowerEquipment/"):
+		p.warn.add("redfish", "a distribution unit, which feeds servers that it does not name: left out")
+	case partOfServer.MatchString(of) || strings.Contains(at, "/Processors/"):
+		p.warn.add("redfish", "of a part of a server: left out")
+	default:
+		return p.add(Reading{Host: host, From: "redfish", Watts: v})
+	}
+	return nil
+}
+
+var dcmiLine = regexp.MustCompile(`(?i)^(?:instantaneous power reading|current power)\s*:\s*([\d.]+)\s*watts`)
+
+// dcmi reads what `ipmitool dcmi power reading` and FreeIPMI's `ipmi-dcmi` print, once or over and over.
+func (p *power) dcmi(in *input) error {
+	sc := bufio.NewScanner(in)
+	sc.Buffer(make([]byte, 64<<10), 1<<20)
+	for sc.Scan() {
+		m := dcmiLine.FindStringSubmatch(strings.TrimSpace(sc.Text()))
+		if m == nil {
+			continue
+		}
+		v, err := strconv.ParseFloat(m[1], 64)
+		if err != nil {
+			return fmt.Errorf("%q is no number of watts", clean(m[1]))
+		}
+		if err := p.add(Reading{Host: p.at.Host, From: "ipmi", Watts: v}); err != nil {
+			return err
+		}
+	}
+	return sc.Err()
+}
+
 var metricLine = regexp.MustCompile(`^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})?\s+(\S+)(?:\s+(-?\d+))?\s*$`)
 var labelPair = regexp.MustCompile(`([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"`)
 
@@ -197,6 +259,9 @@ func (p *power) prometheus(in *input) error {
 			from = "ipmi"
 		case m[1] == "kepler_platform_watts":
 			from = "kepler"
+		case strings.HasPrefix(m[1], "wattle_"):
+			p.warn.add(m[1], "what Wattle modelled, not measured: left out")
+			continue
 		case strings.HasPrefix(m[1], "kepler_"):
 			p.warn.add(m[1], "a part of a server, or of a drive nothing: left out")
 			continue

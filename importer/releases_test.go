@@ -134,6 +134,18 @@ func TestReleases(t *testing.T) {
 				s.(map[string]any)["kb"] = 4000787030016 / 1024
 			}
 		}, 12, 3, 3, 48, "", "", "model is not known"},
+		{"one device and its model, as before Nautilus", func(r map[string]any) {
+			for i := range 12 {
+				m := daemon(r, i)
+				delete(m, "bluestore_bdev_devices")
+				delete(m, "device_ids")
+				delete(m, "devices")
+				dev := fmt.Sprintf("sd%c", 'b'+i%4)
+				m["bluestore_bdev_dev_node"], m["bluestore_bdev_model"], m["bluestore_bdev_partition_path"] = dev, "ST4000NM0023", "/dev/"+dev+"2"
+				m["bluefs_db_dev_node"], m["bluefs_db_model"], m["bluefs_db_size"], m["bluefs_db_rotational"] = "nvme0n1", "INTEL SSDPEDMD400G4", "32106328064", "0"
+				m["bluefs_single_shared_device"] = "0"
+			}
+		}, 12, 3, 3, 48, "ST4000NM0023", "", ""},
 		{"daemons removed and destroyed", func(r map[string]any) {
 			osds := section(r, "osdmap")["osds"].([]any)
 			osds[4].(map[string]any)["state"] = []any{"destroyed", "exists"}

@@ -16,7 +16,7 @@ import (
 func calibrateCommand() *cli.Command {
 	return &cli.Command{
 		Name: "calibrate", Usage: "fit the energy model to measured watts", Category: "energy", ArgsUsage: "READINGS…",
-		Description: "Reads Redfish's Power resource, Prometheus text (ipmi_dcmi_power_consumption_watts, kepler_platform_watts, any\n" +
+		Description: "Reads Redfish, ipmitool's power reading, Prometheus text (ipmi_dcmi_power_consumption_watts, kepler_platform_watts, any\n" +
 			"…_watts), CSV (timestamp,watts[,host,phase,drives]) and openSeaChest's power telemetry. Phases are idle and load,\n" +
 			"each of 10 minutes to settle and 20 of mean. What stands at the meters is told by --cluster, by a column drives,\n" +
 			"or by --drives.\n\n" + examples(
