@@ -35,7 +35,7 @@ fuzz: ## each fuzz target for FUZZTIME (30s)
 sim: ## simulate from a seed: make sim SEED=7 STEPS=5000 SEEDS=10 WILD=1
 	$(GO) test ./cluster -run "^TestSimulation$$" -count=1 -v -args -sim.seed $(SEED) -sim.steps $(STEPS) -sim.seeds $(SEEDS) $(if $(WILD),-sim.wild)
 
-e2e: ## real S3 clients against wattle serve, sound, degraded and killed
+e2e: ## real S3 clients against wattle serve, sound, degraded and killed (ROUNDS=sound: that alone)
 	scripts/e2e.sh
 
 power: ## cut the power off in SQLite's files: make power SEED=1 SEEDS=100

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # e2e: use `wattle serve` through real clients and compare what comes back: sound, with a site
 # failed, and after kill -9 in the middle of an upload. Clients that are not installed are named
-# and passed over; Debian has awscli, s3cmd, rclone, restic, python3-boto3, curl.
+# and passed over; Debian has awscli, s3cmd, rclone, restic, python3-boto3, curl. With ROUNDS=sound
+# only the sound cluster is used.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work=$(mktemp -d); server=
@@ -97,7 +98,12 @@ echo plus >"$work/tree/deep/er/a+b & c"; : >"$work/tree/empty"; head -c 9000000 
 cp -r "$work/tree/deep" "$work/tree/nine" "$work/kept"
 
 "$work/wattle" init --quiet
-start; round=sound; clients; client "kept objects" $AWS keep
+start; round=sound; clients
+if [ "${ROUNDS:-all}" = sound ]; then
+	stop; [ $failures = 0 ] || { echo "$failures failed"; exit 1; }
+	exit 0
+fi
+client "kept objects" $AWS keep
 stop; "$work/wattle" fail site site2 --quiet
 start; round=degraded; clients; client "kept objects" $AWS kept
 stop; "$work/wattle" restore site site2 --quiet; "$work/wattle" repair --quiet
