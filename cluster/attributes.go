@@ -14,7 +14,8 @@ type Attributes struct {
 	Checksum  Checksum          `json:"checksum,omitzero"`
 	Retention Retention         `json:"retention,omitzero"`
 	LegalHold bool              `json:"legal_hold,omitempty"`
-	Upload    int64             `json:"-"` // the multipart upload that the object was, or 0
+	ACL       string            `json:"acl,omitempty"` // who else may use it, in its gateway's words
+	Upload    int64             `json:"-"`             // the multipart upload that the object was, or 0
 }
 
 // A Checksum is a client's checksum of an object or a part.
@@ -40,6 +41,7 @@ const (
 	fieldRetention
 	fieldLegalHold
 	fieldUpload
+	fieldACL
 )
 
 func appendField(p []byte, tag uint64, value []byte) []byte {
@@ -74,6 +76,9 @@ func (a Attributes) append(p []byte) []byte {
 	if a.Upload != 0 {
 		p = appendField(p, fieldUpload, binary.AppendVarint(nil, a.Upload))
 	}
+	if a.ACL != "" {
+		p = appendField(p, fieldACL, []byte(a.ACL))
+	}
 	return p
 }
 
@@ -106,6 +111,8 @@ func (d *decoder) attributesOf() (a Attributes) {
 			a.LegalHold = true
 		case fieldUpload:
 			a.Upload = f.int()
+		case fieldACL:
+			a.ACL = string(f.p)
 		}
 		d.err = f.err
 	}

@@ -83,6 +83,7 @@ const (
 	setTags = 1 << iota
 	setRetention
 	setLegalHold
+	setACL
 )
 
 // appendRecord appends r as: length, kind, flags, fields.

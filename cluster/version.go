@@ -225,6 +225,9 @@ func (t *tx) setAttributes(r record) error {
 	if r.Fields&setLegalHold != 0 {
 		a.LegalHold = r.Attributes.LegalHold
 	}
+	if r.Fields&setACL != 0 {
+		a.ACL = r.Attributes.ACL
+	}
 	_, value := a.row()
 	return t.exec(`UPDATE objects SET extra = ? WHERE bucket = ? AND key = ? AND seq = ?`, value, b.id, r.Key, c.seq)
 }
@@ -268,6 +271,11 @@ func (c *Cluster) SetRetention(ctx context.Context, bucket, key, version string,
 // SetLegalHold puts a legal hold on a version of an object, or takes it away.
 func (c *Cluster) SetLegalHold(ctx context.Context, bucket, key, version string, on bool) error {
 	return c.setAttributes(ctx, bucket, key, version, setLegalHold, Attributes{LegalHold: on})
+}
+
+// SetACL replaces the access control list of a version of an object; "" takes it away.
+func (c *Cluster) SetACL(ctx context.Context, bucket, key, version, acl string) error {
+	return c.setAttributes(ctx, bucket, key, version, setACL, Attributes{ACL: acl})
 }
 
 func (c *Cluster) setAttributes(ctx context.Context, bucket, key, version string, fields byte, a Attributes) error {

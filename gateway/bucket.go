@@ -95,7 +95,11 @@ func (f *front) HeadBucket(ctx context.Context, in *s3.HeadBucketInput) (*s3.Hea
 // CreateBucket makes a bucket.
 func (f *front) CreateBucket(ctx context.Context, in *s3.CreateBucketInput, acl []byte) error {
 	bucket := str(in.Bucket)
-	set := map[string]string{settingACL: string(acl), settingOwnership: strings.Clone(string(in.ObjectOwnership))}
+	list, ownership := madeWith(ctx, in.ObjectOwnership, acl)
+	set := map[string]string{settingACL: list}
+	if ownership != "" {
+		set[settingOwnership] = ownership
+	}
 	if in.CreateBucketConfiguration != nil {
 		tags, err := backend.ParseCreateBucketTags(in.CreateBucketConfiguration.Tags)
 		if err != nil {
@@ -161,16 +165,8 @@ func (f *front) unset(bucket, name string) error {
 	return f.fail(f.store.Unset(f.ctx, bucket, name), subject{bucket: bucket})
 }
 
-// GetBucketAcl returns the access control list; one that the command made has none.
-func (f *front) GetBucketAcl(_ context.Context, in *s3.GetBucketAclInput) ([]byte, error) {
-	return f.get(str(in.Bucket), settingACL, nil)
-}
-
 // PutBucketAcl replaces the access control list.
-func (f *front) PutBucketAcl(ctx context.Context, bucket string, data []byte) error {
-	if r := request(ctx); r != nil {
-		r.SetUserValue(reachedStore, true)
-	}
+func (f *front) PutBucketAcl(_ context.Context, bucket string, data []byte) error {
 	return f.set(bucket, settingACL, data)
 }
 
@@ -200,9 +196,45 @@ func (f *front) PutBucketPolicy(_ context.Context, bucket string, policy []byte)
 	return f.set(bucket, settingPolicy, policy)
 }
 
+// mayRead marks a request for a policy that was seen to be allowed.
+const mayRead = "wattle-may-read"
+
 // GetBucketPolicy returns the policy.
-func (f *front) GetBucketPolicy(_ context.Context, bucket string) ([]byte, error) {
-	return f.get(bucket, settingPolicy, s3err.GetBucketErr(s3err.ErrNoSuchBucketPolicy, strings.Clone(bucket)))
+func (f *front) GetBucketPolicy(ctx context.Context, bucket string) ([]byte, error) {
+	bucket = strings.Clone(bucket)
+	policy, err := f.get(bucket, settingPolicy, s3err.GetBucketErr(s3err.ErrNoSuchBucketPolicy, bucket))
+	r := request(ctx)
+	if err != nil || r == nil {
+		return policy, err
+	}
+	if r.IsGet() && (r.QueryArgs().Has("policy") || r.QueryArgs().Has("policyStatus")) {
+		if account(ctx).Role == auth.RoleAdmin || r.UserValue(mayRead) != nil {
+			return policy, nil
+		}
+		r.SetUserValue(mayRead, true) // the front end asks whether it may be read, and then for it
+	}
+	set, err := f.settings(bucket)
+	if me := who(ctx); err == nil && me != "" && me == f.ownerOf(set) {
+		policy = allowAll(policy, bucket, me)
+	}
+	return policy, err
+}
+
+// allowAll adds to a policy that a user may do all that it does not deny: so may a bucket's
+// owner, of which the front end thinks only where there is no policy.
+func allowAll(policy []byte, bucket, access string) []byte {
+	var doc map[string]json.RawMessage
+	var statements []json.RawMessage
+	if json.Unmarshal(policy, &doc) != nil {
+		return policy
+	}
+	if json.Unmarshal(doc["Statement"], &statements) != nil {
+		statements = []json.RawMessage{doc["Statement"]}
+	}
+	statements = append(statements, json.RawMessage(asJSON(map[string]any{"Effect": "Allow", "Principal": map[string]string{"AWS": access}, "Action": "s3:*",
+		"Resource": []string{"arn:aws:s3:::" + bucket, "arn:aws:s3:::" + bucket + "/*"}})))
+	doc["Statement"] = json.RawMessage(asJSON(statements))
+	return []byte(asJSON(doc))
 }
 
 // DeleteBucketPolicy takes the policy away.

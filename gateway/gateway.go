@@ -58,6 +58,7 @@ type Store interface {
 	SetTags(ctx context.Context, bucket, key, version string, tags map[string]string) error
 	SetRetention(ctx context.Context, bucket, key, version string, r cluster.Retention) error
 	SetLegalHold(ctx context.Context, bucket, key, version string, on bool) error
+	SetACL(ctx context.Context, bucket, key, version, acl string) error
 
 	StartUpload(ctx context.Context, bucket, key string, o cluster.PutOptions) (cluster.Upload, error)
 	Upload(ctx context.Context, bucket, key, upload string) (cluster.Upload, error)
@@ -267,6 +268,7 @@ func (s *Server) limits(srv *fasthttp.Server) {
 		srv.IdleTimeout = 2 * time.Minute
 		srv.ReadTimeout = 30 * time.Second // of the header
 		srv.WriteTimeout = 0
+		srv.DisablePreParseMultipartForm = true // it loses the order of the parts
 		srv.HeaderReceived = func(*fasthttp.RequestHeader) fasthttp.RequestConfig {
 			return fasthttp.RequestConfig{ReadTimeout: 30 * 24 * time.Hour}
 		}
@@ -349,10 +351,15 @@ func (s *Server) around(c fiber.Ctx) error {
 		s.signRawPath(c)
 	}
 	if refusal == nil {
-		e := s.fillFilename(c)
-		if e == nil && isLifecycle(c) {
-			e, answered = s.lifecycle(c), true
-			utils.EnsureRequestIDs(c)
+		e := s.signVersion2(c)
+		if e == nil {
+			e = s.readForm(c)
+		}
+		if e == nil {
+			e = s.permitACL(c)
+		}
+		if e == nil {
+			e, answered = s.answer(c)
 		}
 		if e != nil && !errors.As(e, &refusal) {
 			s.o.Log.Error("request failed", "path", c.Path(), "error", e)
@@ -378,8 +385,19 @@ func (s *Server) around(c fiber.Ctx) error {
 	return err
 }
 
-// reachedStore marks a request whose change got as far as the store.
-const reachedStore = "wattle-reached-store"
+// answer answers what the front end cannot, or not rightly.
+func (s *Server) answer(c fiber.Ctx) (err error, answered bool) {
+	switch {
+	case isLifecycle(c):
+		err, answered = s.lifecycle(c), true
+	case isACL(c):
+		err, answered = s.acl(c), true
+	default:
+		return nil, false
+	}
+	utils.EnsureRequestIDs(c)
+	return err, answered
+}
 
 // mend corrects what the front end answers.
 func mend(c fiber.Ctx) {
@@ -389,11 +407,6 @@ func mend(c fiber.Ctx) {
 		if v := h.Peek(strings.ToLower(name)); len(v) > 0 {
 			h.Del(name)
 		}
-	}
-	if c.Response().StatusCode() == http.StatusInternalServerError && c.Method() == http.MethodPut && c.Request().URI().QueryArgs().Has("acl") &&
-		c.RequestCtx().UserValue(reachedStore) == nil { // grants to an account that does not exist
-		id, host := utils.EnsureRequestIDs(c)
-		c.Status(http.StatusBadRequest).Response().SetBody(s3err.APIError{Code: "InvalidArgument", Description: "Invalid id", HTTPStatusCode: http.StatusBadRequest}.XMLBody(id, host))
 	}
 	if c.Method() == http.MethodPost && c.Request().URI().QueryArgs().Has("delete") && malformed(c) {
 		id, host := utils.EnsureRequestIDs(c)
@@ -440,7 +453,7 @@ func improper(c fiber.Ctx) s3err.S3Error {
 		return notImplemented("Selecting from the contents of an object")
 	case q.Has("versionId") && len(q.Peek("versionId")) == 0 && !q.Has("legal-hold") && !q.Has("retention"): // there clients send it for the latest
 		return s3err.APIError{Code: "InvalidArgument", HTTPStatusCode: http.StatusBadRequest, Description: "Version id cannot be the empty string."}
-	case len(c.Request().Header.Peek("Authorization")) == 0 && !q.Has("X-Amz-Signature") && overrides(q):
+	case len(c.Request().Header.Peek("Authorization")) == 0 && !q.Has("X-Amz-Signature") && !q.Has("Signature") && overrides(q):
 		return s3err.APIError{Code: "InvalidRequest", HTTPStatusCode: http.StatusBadRequest, Description: "Request specific response headers cannot be used for anonymous GET requests."}
 	}
 	return nil

@@ -124,6 +124,9 @@ func (f *front) putOptions(ctx context.Context, in s3response.PutObjectInput, ab
 	}
 	o = cluster.PutOptions{Room: roomOf(ctx), User: who(ctx), ContentType: str(in.ContentType), Meta: cloned(in.Metadata), Size: hint(in.ContentLength), Attributes: cluster.Attributes{Tags: tags,
 		Headers: headers(in.CacheControl, in.ContentDisposition, in.ContentEncoding, in.ContentLanguage, in.Expires, in.WebsiteRedirectLocation, class)}}
+	if o.ACL, err = f.putACL(ctx, about.bucket); err != nil {
+		return o, err
+	}
 	if err := f.lock(about.bucket, &o.Attributes, string(in.ObjectLockMode), in.ObjectLockRetainUntilDate, in.ObjectLockLegalHoldStatus); err != nil {
 		return o, err
 	}
@@ -641,6 +644,9 @@ func (f *front) copyOptions(ctx context.Context, in s3response.CopyObjectInput, 
 	}
 	o = cluster.PutOptions{Room: roomOf(ctx), User: who(ctx), Replace: true, ContentType: src.ContentType, Meta: src.Meta, Attributes: src.Attributes}
 	o.Retention, o.LegalHold = cluster.Retention{}, false
+	if o.ACL, err = f.putACL(ctx, str(in.Bucket)); err != nil {
+		return o, err
+	}
 	o.Headers = cloned(src.Headers)
 	if o.Headers == nil {
 		o.Headers = map[string]string{}

@@ -45,13 +45,9 @@ func (s *Server) signRawPath(c fiber.Ctx) {
 	if !ok || strings.HasPrefix(payload, "STREAMING-AWS4") { // signatures of chunks hang on the first
 		return
 	}
-	secret := s.o.Root.Secret
-	if sig.access != s.o.Root.Access {
-		account, err := accounts{s.front}.GetUserAccount(sig.access)
-		if err != nil {
-			return
-		}
-		secret = account.Secret
+	secret, err := s.secretOf(sig.access)
+	if err != nil {
+		return
 	}
 	sign := func(path string) string {
 		canonical := strings.Join([]string{c.Method(), path, canonicalQuery(c), canonicalHeaders(c, sig.headers), strings.Join(sig.headers, ";"), payload}, "\n")
@@ -98,8 +94,13 @@ func parseSignature(header string) (s signature, ok bool) {
 // of signs a canonical request.
 func (s signature) of(secret, date, canonical string) string {
 	sum := sha256.Sum256([]byte(canonical))
+	return s.sum(secret, "AWS4-HMAC-SHA256\n"+date+"\n"+strings.Join(s.scope, "/")+"\n"+hex.EncodeToString(sum[:]))
+}
+
+// sum signs text.
+func (s signature) sum(secret, text string) string {
 	key := []byte("AWS4" + secret)
-	for _, part := range append(slices.Clone(s.scope), "AWS4-HMAC-SHA256\n"+date+"\n"+strings.Join(s.scope, "/")+"\n"+hex.EncodeToString(sum[:])) {
+	for _, part := range append(slices.Clone(s.scope), text) {
 		m := hmac.New(sha256.New, key)
 		m.Write([]byte(part))
 		key = m.Sum(nil)

@@ -63,6 +63,9 @@ func (f *front) CreateMultipartUpload(ctx context.Context, in s3response.CreateM
 		}
 		o.Checksum = cluster.Checksum{Algorithm: a, Composite: in.ChecksumType == types.ChecksumTypeComposite}
 	}
+	if o.ACL, err = f.putACL(ctx, bucket); err != nil {
+		return out, err
+	}
 	if err := f.lock(bucket, &o.Attributes, string(in.ObjectLockMode), in.ObjectLockRetainUntilDate, in.ObjectLockLegalHoldStatus); err != nil {
 		return out, err
 	}
