@@ -116,6 +116,7 @@ func (s *simulation) know() {
 		if _, ok := s.byID[placement.DiskID(n)]; !ok {
 			delete(s.affected, n)
 			delete(s.tainted, n)
+			delete(s.rotted, n)
 		}
 	}
 }

@@ -480,6 +480,7 @@ func (s *simulation) fault() {
 	for _, n := range list {
 		s.affected[n] = true
 		s.tainted[n] = s.tainted[n] || taint
+		s.rotted[n] = s.rotted[n] || taint
 		if what == "rot" {
 			s.rot(n)
 			continue
@@ -753,6 +754,9 @@ func (s *simulation) recoverAgain(before picture) {
 	}
 	for n := range s.affected { // what such a disk took late and unsynced may be torn
 		s.tainted[n] = true
+	}
+	if len(s.affected) > 0 { // where the shard is away that took its place, recovery finds the bad one, and no scrub yet
+		maps.Copy(s.tainted, s.rotted)
 	}
 	revived := s.reviveHistory() || len(s.ghosts) > 0
 	for _, g := range s.ghosts {

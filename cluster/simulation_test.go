@@ -50,6 +50,7 @@ type simulation struct {
 	names    int            // given to contents, tags and disks
 	affected map[int32]bool // since all was whole
 	tainted  map[int32]bool // of those: what is stored there may be bad
+	rotted   map[int32]bool // ever: bad shards that were made anew elsewhere may still lie there
 	lostAny  bool           // wild: more was affected than the scheme stands
 
 	log    []string
@@ -188,7 +189,7 @@ func (r trial) do() *simulation {
 	}
 	rng := rand.New(rand.NewPCG(r.seed, 2))
 	s := &simulation{w: newWorld([]int64{16 << 10, 64 << 10, 1 << 20}[rng.IntN(3)]), rng: rng, shape: sh, wild: r.wild,
-		cells: map[string]*cell{}, buckets: map[string]*cell{}, set: map[string]*cell{}, affected: map[int32]bool{}, tainted: map[int32]bool{}}
+		cells: map[string]*cell{}, buckets: map[string]*cell{}, set: map[string]*cell{}, affected: map[int32]bool{}, tainted: map[int32]bool{}, rotted: map[int32]bool{}}
 	s.w.rng, s.w.s, s.w.record, s.w.bug = rng, s, r.record, r.mutant
 	if s.w.bug == nil {
 		s.w.bug = &mutant{}
