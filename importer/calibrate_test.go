@@ -222,6 +222,8 @@ func FuzzPower(f *testing.F) {
 	f.Add([]byte("# TYPE kepler_platform_watts gauge\nkepler_platform_watts{source=\"redfish\",node_name=\"n1\",chassis_id=\"c\"} 400.5 1790000000000\n"))
 	f.Add([]byte("timestamp,watts,host,phase,drives\n2026-01-01,300,a,idle,12\n1790000000,310,b,load,24\n"))
 	f.Add([]byte("Time (s)  5 Volts (W)  12 Volts (W)  Total (W)\n0  2.1  4.2  6.3\n"))
+	f.Add([]byte(`{"@odata.id":"/redfish/v1/Chassis/1U/EnvironmentMetrics","PowerWatts":{"Reading":374}}`))
+	f.Add([]byte("    Instantaneous power reading:                   220 Watts\n"))
 	d, err := energy.Lookup("seagate-x16-16tb")
 	if err != nil {
 		f.Fatal(err)

@@ -409,7 +409,7 @@ func ReadBill(r io.Reader, facility bool) (*Meter, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Meter{Facility: facility, Source: fmt.Sprintf("bill of %d periods", len(rows))}
+	m := &Meter{Facility: facility, Source: "bill of " + count(len(rows), "period")}
 	type period struct{ from, to time.Time }
 	var list []period
 	for i, row := range rows {
