@@ -51,7 +51,7 @@ func addCommand() *cli.Command {
 			}
 			rep, err := cluster.Add(c.Context, e.dir, open, a)
 			if err != nil {
-				return err
+				return e.alone(c.Context, err)
 			}
 			if e.json {
 				return e.document(rep)
@@ -319,7 +319,7 @@ func drainCommand() *cli.Command {
 			}
 			rep, err := cluster.Drain(c.Context, e.dir, open, c.Args().Get(c.NArg()-1))
 			if err != nil {
-				return err
+				return e.alone(c.Context, err)
 			}
 			return carryOut(c, e, o, rep)
 		},
@@ -383,7 +383,7 @@ func replaceCommand() *cli.Command {
 			}
 			rep, err := cluster.Replace(c.Context, e.dir, open, c.Args().First(), c.String("profile"), n)
 			if err != nil {
-				return err
+				return e.alone(c.Context, err)
 			}
 			return carryOut(c, e, o, rep)
 		},

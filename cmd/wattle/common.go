@@ -102,6 +102,16 @@ func (e *env) server(ctx context.Context) (gateway.Admin, bool) {
 	return a, a.Answers(ctx)
 }
 
+// alone says of a command that no server can do for it what to do when one has the cluster open.
+func (e *env) alone(ctx context.Context, err error) error {
+	if errors.Is(err, cluster.ErrLocked) {
+		if _, ok := e.server(ctx); ok {
+			return fmt.Errorf("%w; it is a server: stop it for this command, and start it again", err)
+		}
+	}
+	return err
+}
+
 // An upkeeper is the cluster, or the server that has it open.
 type upkeeper interface {
 	RepairWith(context.Context, cluster.RepairOptions) (cluster.RepairReport, error)

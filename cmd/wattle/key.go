@@ -161,7 +161,7 @@ func keyRotate(c *cli.Context, e *env) error {
 		o.Keys = append(o.Keys, key)
 	}
 	if err := cluster.RotateKey(c.Context, e.dir, o, key); err != nil {
-		return err
+		return e.alone(c.Context, err)
 	}
 	return e.tellKey(key, "encrypts what is written to "+e.dir+" from now on; keep a copy of it elsewhere")
 }
