@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -31,10 +32,32 @@ const (
 
 // ownerOf is the access key of a bucket's owner.
 func (f *front) ownerOf(set map[string]string) string {
-	if owner := OwnerOf(set); owner != "" {
+	if owner := f.owners.of(set); owner != "" {
 		return owner
 	}
 	return f.root
+}
+
+// owners remembers what was read of ACLs, since each request asks for the owner of its bucket.
+type owners struct {
+	mu sync.Mutex
+	by map[string]string // guarded by mu; by ACL as it is stored
+}
+
+func (o *owners) of(set map[string]string) string {
+	const most = 1024
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	owner, ok := o.by[set[settingACL]]
+	if ok {
+		return owner
+	}
+	if len(o.by) >= most || o.by == nil {
+		o.by = map[string]string{}
+	}
+	owner = OwnerOf(set)
+	o.by[set[settingACL]] = owner
+	return owner
 }
 
 // OwnerOf returns the access key of the owner in a bucket's settings, "" for one that the

@@ -30,6 +30,7 @@ type front struct {
 	root    string
 	users   *Users
 	quotas  *quotas
+	owners  owners
 	grid    energy.Estimate // g/kWh; zero: answers say nothing of carbon
 }
 
