@@ -123,10 +123,13 @@ var lines = []line{
 	{"SSD|MZ[0-9A-Z]{5}|MTFD|[5-9][0-9]{2}0[_ ](MAX|PRO|ECO|ION|MTFD)|K(CD|CM|PM|XG|XD)[0-9]|PX0[45]|XS[0-9]+[ES]|HUS[MPST][HLMRT]|SN[0-9]{3} |WUS[345][BCE]|WDS[0-9]|HFS|SDL[FL]|SD[6-9]S|PE[0-9]{4} |MEMPE|THNS|S(EDC|A400|KC)[0-9]|ZA[0-9]+[CN]M|CT[0-9]+|VK[0-9]+|LK[0-9]+|MK[0-9]{6}|DELL ENT NVME|NVME", "solid-state drive", "ssd", "", ""},
 }
 
+// byController is what hides the drives of a RAID volume.
+const byController = "a RAID controller"
+
 // hidden is what stands before a drive and hides it.
 var hidden = []struct{ word, what string }{
-	{"PERC", "a RAID controller"}, {"DELLBOSS", "a RAID controller"}, {"ASR7", "a RAID controller"}, {"ASR8", "a RAID controller"}, {"ARC-1", "a RAID controller"}, {"9650SE", "a RAID controller"}, {"9750-", "a RAID controller"}, {"MEGARAID", "a RAID controller"}, {"LOGICAL VOLUME", "a RAID controller"}, {"SMC3", "a RAID controller"}, {"MR9", "a RAID controller"}, {"AVAGO", "a RAID controller"},
-	{"LSI", "a RAID controller"}, {"SERVERAID", "a RAID controller"}, {"RAID", "a RAID controller"}, {"AACRAID", "a RAID controller"},
+	{"PERC", byController}, {"DELLBOSS", byController}, {"ASR7", byController}, {"ASR8", byController}, {"ARC-1", byController}, {"9650SE", byController}, {"9750-", byController}, {"MEGARAID", byController}, {"LOGICAL VOLUME", byController}, {"SMC3", byController}, {"MR9", byController}, {"AVAGO", byController},
+	{"LSI", byController}, {"SERVERAID", byController}, {"RAID", byController}, {"AACRAID", byController},
 	{"LUN C-MODE", "a storage array"}, {"FLASHARRAY", "a storage array"}, {"2810XIV", "a storage array"}, {"SYMMETRIX", "a storage array"}, {"COMPELNT", "a storage array"}, {"3PARDATA", "a storage array"},
 	{"QEMU", "a virtual machine"}, {"VIRTUAL", "a virtual machine"}, {"VMWARE", "a virtual machine"}, {"VBOX", "a virtual machine"}, {"VIRTIO", "a virtual machine"}, {"VIRT-DISK", "a virtual machine"}, {"MSFT", "a virtual machine"},
 	{"AMAZON", "a cloud"}, {"PERSISTENTDISK", "a cloud"}, {"GOOGLE", "a cloud"}, {"BLOCKVOLUME", "a cloud"}, {"NVME CARD", "a cloud"}, {"ELASTIC BLOCK", "a cloud"}, {"MICROSOFT NVME", "a cloud"},

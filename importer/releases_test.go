@@ -309,6 +309,8 @@ func TestSmartctlShapes(t *testing.T) {
 		{"behind a USB bridge that hides it", fmt.Sprintf(head, 4, "", "sde", "scsi", "SCSI", `,"scsi_vendor":"ASMT","scsi_product":"2115","scsi_model_name":"ASMT 2115","user_capacity":{"blocks":7814037168,"bytes":4000787030016},"serial_number":"00000000000000000000"`), 1, 4, "air", 0, 0, ""},
 		{"two behind one controller", fmt.Sprintf(head, 0, "", "bus/0", "sat+megaraid,4", "ATA", `,"model_name":"ST4000NM0033-9ZM170","serial_number":"Z1Z0AAA4","user_capacity":{"bytes":4000787030016},"rotation_rate":7200`) + "\n" +
 			fmt.Sprintf(head, 0, "", "bus/0", "sat+megaraid,5", "ATA", `,"model_name":"ST4000NM0033-9ZM170","serial_number":"Z1Z0AAA5","user_capacity":{"bytes":4000787030016},"rotation_rate":7200`), 2, 8, "air", 0, 0, ""},
+		{"a volume beside its drives", fmt.Sprintf(head, 4, "", "sda", "scsi", "SCSI", `,"scsi_vendor":"DELL","scsi_product":"PERC H730P Mini","scsi_model_name":"DELL PERC H730P Mini","user_capacity":{"bytes":8001563222016},"serial_number":"00a1"`) + "\n" +
+			fmt.Sprintf(head, 0, "", "bus/0", "megaraid,2", "SCSI", `,"scsi_model_name":"TOSHIBA MG06SCA800E","serial_number":"Z1Z0AAA4","user_capacity":{"bytes":8001563222016},"rotation_rate":7200`), 1, 8, "air", 0, 0, ""},
 		{"one that is not there beside one that is", fmt.Sprintf(head, 2, absent, "sdz", "scsi", "SCSI", "") + "\n" +
 			fmt.Sprintf(head, 64, "", "sdf", "sat", "ATA", `,"model_name":"WDC WUH721414ALE6L4","serial_number":"9LH0AAAA","user_capacity":{"bytes":14000519643136},"rotation_rate":7200`), 1, 14, "helium", 0, 0, "did not answer"},
 	} {

@@ -2,6 +2,7 @@ package importer
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -221,7 +222,7 @@ func (b *build) lsblkSize(n node) int64 {
 // addLoose adds the drives that no store spoke of. Where a store did speak, they only tell it
 // more of drives that it has, by serial number or by device.
 func (b *build) addLoose(f *Found, hosts *hostSet) {
-	drives := b.dedupe()
+	drives := b.withoutVolumes(b.dedupe())
 	if f.System == "drives" {
 		if len(drives) > 0 {
 			b.guessPlace(drives)
@@ -249,6 +250,22 @@ func (b *build) guessPlace(drives []loose) {
 		b.guess.add("hosts", "not told for some drives: counted as one host; a column host in CSV, or a directory for each host, tells")
 		b.fleetLog = true
 	}
+}
+
+// withoutVolumes leaves out the volumes of a RAID controller on hosts where its drives were read
+// behind it too: they are the same platters twice.
+func (b *build) withoutVolumes(list []loose) []loose {
+	behind := map[string]bool{} // hosts
+	for _, d := range list {
+		behind[d.host] = behind[d.host] || strings.Contains(d.device, ",")
+	}
+	return slices.DeleteFunc(list, func(d loose) bool {
+		if !behind[d.host] || strings.Contains(d.device, ",") || hiddenBy(d.Model) != byController {
+			return false
+		}
+		b.guess.add("drives", "a volume of a RAID controller whose drives are listed too: counted are the drives")
+		return true
+	})
 }
 
 // dedupe joins what several files say of the same drive.
