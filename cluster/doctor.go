@@ -58,6 +58,7 @@ func (c *Cluster) Doctor(ctx context.Context, now time.Time) ([]Advice, error) {
 	if err := d.clock(ctx); err != nil {
 		return nil, err
 	}
+	d.standby()
 	d.modes()
 	d.plain()
 	order := []string{AdviceDanger, AdviceWarning, AdviceNote}
@@ -81,8 +82,20 @@ func (d *doctor) state() {
 	if n := s.Stripes.Misplaced; n > 0 {
 		d.say(AdviceWarning, "bring the site back, or add disks where they lack, then wattle repair", "%d stripes lie where the rule does not allow them", n)
 	}
+	var away []string
+	for _, site := range s.Sites {
+		for _, disk := range site.Disks {
+			if disk.State == stateFailed || disk.State == stateMissing {
+				away = append(away, disk.Name)
+			}
+		}
+	}
+	if len(away) > 0 {
+		slices.Sort(away)
+		d.say(AdviceWarning, "bring them back and `wattle restore` them, or `wattle replace` them, then `wattle repair`", "%d disks are out of service: %s", len(away), few(away))
+	}
 	if names, err := d.c.catalog.unchecked(); err == nil && len(names) > 0 {
-		d.say(AdviceNote, "wattle repair, once they are there", "not read since they were away: %s", strings.Join(names, ", "))
+		d.say(AdviceNote, "wattle repair, once they are there", "not read since they were away: %s", few(names))
 	}
 	for _, site := range s.Sites {
 		for _, disk := range site.Disks {
@@ -91,6 +104,15 @@ func (d *doctor) state() {
 			}
 		}
 	}
+}
+
+// few names the first of a list.
+func few(names []string) string {
+	const most = 4
+	if len(names) > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	}
+	return strings.Join(names, ", ")
 }
 
 // promise speaks of what the scheme and the map allow.
@@ -115,7 +137,33 @@ func (d *doctor) promise() {
 	if host := d.parityHost(); host != "" {
 		d.say(AdviceWarning, "spread over more hosts", "all parity of some stripes lies on host %s", host)
 	}
+	if host, n := d.crowded(); n > 1 {
+		level := AdviceNote
+		if n >= cfg.Scheme.Tolerates() {
+			level = AdviceWarning
+		}
+		d.say(level, "spread over more hosts", "host %s holds up to %d shards of a stripe, of which %d may be lost", host, n, cfg.Scheme.Tolerates())
+	}
 	d.room()
+}
+
+// crowded returns the host that holds the most shards of a placement group, and how many.
+func (d *doctor) crowded() (host string, most int) {
+	c := d.c
+	for pg := range c.table.PGs() {
+		on := map[string]int{}
+		for _, id := range c.table.Disks(pg) {
+			if id == none {
+				continue
+			}
+			b := c.byID[id]
+			at := b.site + "/" + b.rack + "/" + b.host
+			if on[at]++; on[at] > most {
+				host, most = at, on[at]
+			}
+		}
+	}
+	return host, most
 }
 
 // spare returns a disk whose shards would have nowhere to go, or "".
@@ -213,13 +261,13 @@ func (d *doctor) care() error {
 	switch {
 	case !ok:
 		d.say(AdviceNote, "wattle backup DIRECTORY, on another device", "the catalog has no copy; without it service stops until `wattle recover` has read the disks' indexes")
-	case d.now.Sub(b.Time) > week:
+	case d.now.Sub(b.Time) > week && (d.st.Standby == nil || d.st.Standby.Behind > 0):
 		d.say(AdviceNote, "wattle backup "+filepath.Dir(b.Path), "the last copy of the catalog is %d days old", int(d.now.Sub(b.Time).Hours()/24))
 	}
 	if ok {
 		if _, err := os.Stat(b.Path); err != nil {
 			d.say(AdviceWarning, "wattle backup "+filepath.Dir(b.Path), "the last copy of the catalog, %s, is not there", b.Path)
-		} else if sameDevice(b.Path, d.c.dir) {
+		} else if d.st.Standby == nil && sameDevice(b.Path, d.c.dir) {
 			d.say(AdviceWarning, "name a directory on another device", "the copies of the catalog lie on its own file system")
 		}
 	}
@@ -235,6 +283,23 @@ func (d *doctor) care() error {
 		d.say(AdviceDanger, "wattle scrub --status names them", "%d stripes disagree with their parity", s.Inconsistent)
 	}
 	return nil
+}
+
+// standby speaks of a second directory that could not take over as it should.
+func (d *doctor) standby() {
+	s := d.st.Standby
+	if s == nil {
+		return
+	}
+	switch {
+	case s.Error != "":
+		d.say(AdviceWarning, "make room, or mount it; `wattle standby "+s.Directory+"` catches up", "the standby is behind by %d batches: %s", s.Behind, s.Error)
+	case s.Seconds > 3600:
+		d.say(AdviceWarning, "wattle standby "+s.Directory+", or serve --standby", "the standby %s has been behind for %v, by %d batches", s.Directory, time.Duration(s.Seconds*float64(time.Second)).Round(time.Minute), s.Behind)
+	}
+	if sameDevice(s.Directory, d.c.dir) {
+		d.say(AdviceWarning, "name a directory on another machine or site", "the standby lies on the catalog's own file system")
+	}
 }
 
 func sameDevice(a, b string) bool {

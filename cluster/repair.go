@@ -64,7 +64,9 @@ type sickness struct {
 const (
 	toldLeft       = 3 // stripes that could not be made whole of which each is told why
 	repairParallel = 8
-	repairGroup    = 128 // stripes whose new places are synced and recorded together
+	repairGroup    = 128 // stripes whose new places are synced and recorded together,
+	repairMost     = 8   // times as many while that is soon done
+	repairSoon     = 250 * time.Millisecond
 )
 
 // Repair is RepairWith with no more than a progress.
@@ -134,7 +136,10 @@ type repair struct {
 	o    RepairOptions
 	pace *pace
 
+	total int64 // shards to make anew
+
 	mu     sync.Mutex
+	done   int64           // guarded by mu; of total, those that had their turn
 	rep    RepairReport    // guarded by mu
 	joules float64         // guarded by mu
 	moves  []move          // guarded by mu; made and not recorded
@@ -154,16 +159,22 @@ func (r *repair) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	total, done := int64(0), int64(0)
 	for _, s := range list {
-		total += int64(len(s.bad))
+		r.total += int64(len(s.bad))
 	}
 	recorded := func() error { return nil } // the group before, beside which the next is rebuilt
-	for chunk := range slices.Chunk(list, repairGroup) {
+	for group := repairGroup; len(list) > 0; {
+		chunk := list[:min(group, len(list))]
+		list = list[len(chunk):]
+		began := time.Now()
 		g, part := errgroup.WithContext(ctx)
 		g.SetLimit(r.o.Parallel)
 		for _, s := range chunk {
-			g.Go(func() error { return r.stripe(part, s) })
+			g.Go(func() error {
+				err := r.stripe(part, s)
+				r.did(int64(len(s.bad)))
+				return err
+			})
 		}
 		err := g.Wait()
 		if e := recorded(); err == nil {
@@ -177,12 +188,8 @@ func (r *repair) run(ctx context.Context) error {
 			recorded() //nolint:errcheck // what can be kept is kept; the first error is the one to tell
 			return err
 		}
-		for _, s := range chunk {
-			done += int64(len(s.bad))
-		}
-		if r.o.Progress != nil {
-			size := int64(c.shard)
-			r.o.Progress(done*size, total*size)
+		if time.Since(began) < repairSoon { // a sync costs the same for few and many
+			group = min(2*group, repairMost*repairGroup)
 		}
 	}
 	if err := recorded(); err != nil {
@@ -192,6 +199,16 @@ func (r *repair) run(ctx context.Context) error {
 		return nil
 	}
 	return r.cure(ctx)
+}
+
+// did takes note of shards that had their turn. Progress counts each as a full one.
+func (r *repair) did(shards int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.done += shards
+	if r.o.Progress != nil {
+		r.o.Progress(r.done*int64(r.c.shard), r.total*int64(r.c.shard))
+	}
 }
 
 // cure moves shards that lie where the rule does not allow them to where it does, as far as
@@ -235,7 +252,7 @@ func (r *repair) cureStripe(ctx context.Context, id uint64) error {
 		if within == 0 {
 			continue
 		}
-		if err := r.pace.wait(ctx, 2*int(p.Length)); err != nil {
+		if err := r.count(ctx, p.Disk, int(p.Length), &r.rep.BytesRead); err != nil {
 			return err
 		}
 		m, err := r.c.copyShard(ctx, s, false, i, targets[0], disks.AppendOptions{UseReserve: true})
@@ -246,8 +263,9 @@ func (r *repair) cureStripe(ctx context.Context, id uint64) error {
 		s.Places[i] = m.new
 		r.moves = append(r.moves, m)
 		r.rep.Cured++
-		r.rep.BytesRead += int64(p.Length)
-		r.rep.BytesWrite += int64(m.new.Length)
+		if err := r.count(ctx, m.new.Disk, int(m.new.Length), &r.rep.BytesWrite); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -416,12 +434,15 @@ func (r *repair) stripe(ctx context.Context, s sickness) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err()
+	}
 	if err != nil {
 		if r.rep.Left < toldLeft {
 			r.c.notify("repair of stripe %x: %v", p.ID, err)
 		}
 		r.rep.Left++
-		return ctx.Err()
+		return nil
 	}
 	r.rep.Stripes++
 	return nil

@@ -75,8 +75,12 @@ func TestRepairGoesOn(t *testing.T) {
 	}
 	c.damaged(st, i, disks.ErrCorrupt)
 	stop, cancel := context.WithCancel(ctx)
-	first, err := c.RepairWith(stop, RepairOptions{Progress: func(done, total int64) { cancel() }})
-	if err == nil || first.Stripes < repairGroup/2 {
+	first, err := c.RepairWith(stop, RepairOptions{Progress: func(done, total int64) {
+		if 2*done > total {
+			cancel()
+		}
+	}})
+	if err == nil || first.Stripes < repairGroup/3 {
 		t.Fatalf("%+v, %v", first, err)
 	}
 	if st, err = c.catalog.stripeByID(ctx, worst); err != nil || c.survives(st, c.readable) < 2 {

@@ -46,6 +46,7 @@ func exportCommand() *cli.Command {
 type export struct {
 	e        *env
 	out      string
+	root     *os.Root // of out
 	bucket   string
 	versions bool
 
@@ -78,6 +79,12 @@ func (x *export) run(ctx context.Context, paths []string, from string) error {
 	if err := os.MkdirAll(x.out, 0o700); err != nil {
 		return err
 	}
+	root, err := os.OpenRoot(x.out) // links that lie there lead nothing out
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	x.root = root
 	scratch, err := os.MkdirTemp(x.out, ".wattle-export-")
 	if err != nil {
 		return err
@@ -136,16 +143,15 @@ func (x *export) tell() error {
 
 // one exports a bucket. A name of a bucket is a safe name of a directory.
 func (x *export) one(ctx context.Context, cl *cluster.Cluster, bucket string) (err error) {
-	dir := filepath.Join(x.out, bucket)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
+	if err := x.root.MkdirAll(bucket, 0o700); err != nil {
+		return fmt.Errorf("%s: %w", x.out, err)
 	}
-	root, err := os.OpenRoot(dir)
+	root, err := x.root.OpenRoot(bucket)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", x.out, err)
 	}
 	defer root.Close()
-	list, err := os.OpenFile(dir+".jsonl", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	list, err := x.root.OpenFile(bucket+".jsonl", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
@@ -249,8 +255,7 @@ func escaped(key string) string {
 }
 
 func (x *export) aside(ctx context.Context, g *treeGet, line *manifestLine) error {
-	path := filepath.Join(x.out, line.File)
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := x.root.MkdirAll(filepath.Dir(line.File), 0o700); err != nil {
 		return err
 	}
 	r, err := g.cl.Get(ctx, line.Bucket, line.Key, cluster.GetOptions{Version: line.Version})
@@ -258,13 +263,13 @@ func (x *export) aside(ctx context.Context, g *treeGet, line *manifestLine) erro
 		return err
 	}
 	defer r.Close()
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	f, err := x.root.OpenFile(line.File, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
 	_, err = io.Copy(f, r)
 	if err = errors.Join(err, f.Close()); err != nil {
-		os.Remove(path)
+		x.root.Remove(line.File)
 	}
 	return err
 }

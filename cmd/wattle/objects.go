@@ -142,7 +142,7 @@ func putFiles(ctx context.Context, e *env, cl *cluster.Cluster, files []string, 
 func putFile(ctx context.Context, e *env, cl *cluster.Cluster, file, bucket, key string, o cluster.PutOptions) error {
 	r, total := e.in, int64(0)
 	if file != "-" {
-		f, err := os.Open(file)
+		f, err := openFile(ctx, file)
 		if err != nil {
 			return err
 		}
@@ -167,6 +167,29 @@ func putFile(ctx context.Context, e *env, cl *cluster.Cluster, file, bucket, key
 		return err
 	}
 	return e.stored(obj)
+}
+
+// openFile opens a file for reading. A pipe that nobody writes to is waited for until ctx ends.
+func openFile(ctx context.Context, path string) (*os.File, error) {
+	info, err := os.Stat(path)
+	if err != nil || info.Mode()&os.ModeNamedPipe == 0 {
+		return os.Open(path)
+	}
+	type opened struct {
+		f   *os.File
+		err error
+	}
+	done := make(chan opened, 1)
+	go func() {
+		f, err := os.Open(path)
+		done <- opened{f, err}
+	}()
+	select {
+	case o := <-done:
+		return o.f, o.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // stored answers a put.
