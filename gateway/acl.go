@@ -508,14 +508,15 @@ func (s *Server) mayACL(c fiber.Ctx, about subject, acl auth.ACL, bucketOwner st
 // replaceACL takes the list of a request, which its headers or its body give.
 func (s *Server) replaceACL(c fiber.Ctx, about subject, set map[string]string, owner string) error {
 	f, body := s.front, bytes.TrimSpace(c.Body())
+	if enforced(set) {
+		return s3err.GetAPIError(s3err.ErrAclNotSupported)
+	}
 	acl, err := f.headerACL(&c.Request().Header, owner, f.ownerOf(set))
 	switch {
+	case len(body) > 0 && (acl != nil || err != nil):
+		return s3err.GetAPIError(s3err.ErrUnexpectedContent)
 	case err != nil:
 		return err
-	case enforced(set):
-		return s3err.GetAPIError(s3err.ErrAclNotSupported)
-	case acl != nil && len(body) > 0:
-		return s3err.GetAPIError(s3err.ErrUnexpectedContent)
 	case acl == nil && len(body) == 0:
 		return s3err.GetAPIError(s3err.ErrMissingSecurityHeader)
 	case acl == nil:

@@ -137,6 +137,9 @@ func (f *front) CreateBucket(ctx context.Context, in *s3.CreateBucketInput, acl 
 		set[settingLock] = asJSON(auth.BucketLockConfig{Enabled: true, CreatedAt: &now})
 		set[cluster.SettingVersioning] = cluster.VersioningEnabled
 	}
+	if strings.Contains(bucket, ".-") || strings.Contains(bucket, "-.") { // no name of a host
+		return s3err.GetBucketErr(s3err.ErrInvalidBucketName, bucket)
+	}
 	err := f.store.MakeBucketWith(f.ctx, bucket, set)
 	if errors.Is(err, cluster.ErrExists) {
 		now, e := f.settings(bucket)
@@ -227,6 +230,11 @@ func (f *front) GetBucketPolicy(ctx context.Context, bucket string) ([]byte, err
 	bucket = strings.Clone(bucket)
 	policy, err := f.get(bucket, settingPolicy, s3err.GetBucketErr(s3err.ErrNoSuchBucketPolicy, bucket))
 	r := request(ctx)
+	if none := errors.Is(err, s3err.GetAPIError(s3err.ErrNoSuchBucketPolicy)); none && r != nil && len(r.Request.Header.Peek("X-Amz-Bypass-Governance-Retention")) > 0 {
+		if set, e := f.settings(bucket); e == nil && who(ctx) != "" && who(ctx) == f.ownerOf(set) { // the front end wants to see it allowed
+			return allowAll([]byte(`{"Version":"2012-10-17","Statement":[]}`), bucket, who(ctx)), nil
+		}
+	}
 	if err != nil || r == nil {
 		return policy, err
 	}

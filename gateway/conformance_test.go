@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"encoding/xml"
 	"fmt"
 	"net/http"
@@ -219,7 +220,7 @@ func TestListingEdges(t *testing.T) {
 		{name: "no keys", call: at("max-keys=0"), status: 200, body: "<IsTruncated>false</IsTruncated>"},
 		{name: "no keys, version 2", call: at("list-type=2&max-keys=0"), status: 200, body: "<KeyCount>0</KeyCount>"},
 		{name: "more than are allowed", call: at("max-keys=5000"), status: 200, body: "<MaxKeys>1000</MaxKeys>"},
-		{name: "encoded", call: at("encoding-type=url&prefix=c%20d"), status: 200, body: "<Key>c+d</Key>"},
+		{name: "encoded", call: at("encoding-type=url&prefix=c%20d"), status: 200, body: "<Key>c%20d</Key>"},
 		{name: "not encoded", call: at("prefix=%C3%A9"), status: 200, body: "<Key>é</Key>"},
 		{name: "delimiter", call: at("delimiter=%2F"), status: 200, body: "<CommonPrefixes><Prefix>a/</Prefix></CommonPrefixes>"},
 		{name: "owner in version 1", call: at(""), status: 200, body: "<Owner>"},
@@ -263,4 +264,71 @@ func TestDeleteManyErrors(t *testing.T) {
 	} {
 		r.check(t)
 	}
+}
+
+// TestChecksumAlgorithms: a right checksum of each algorithm is taken and told again, a wrong
+// one is refused.
+func TestChecksumAlgorithms(t *testing.T) {
+	b := newBucket(t)
+	for algorithm, sum := range map[string]string{ // of "hello"
+		"crc32": "NhCmhg==", "sha1": "qvTGHdzF6KLavt4PO0gs2a6pQ00=", "sha256": "LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=", "md5": "XUFAKrxLKna5cZ2REBfFkg==",
+		"sha512": "m3HSJL1i83hdltRq0+o9czGb+8KJDKra4t/3JRlnPKcjI8PZm6XBHXx6zG4UuMXaDEZjR1wuXDre9G9zvN7AQw==",
+		"crc32c": "", "crc64nvme": "", "xxhash64": "", "xxhash3": "", "xxhash128": "", // these as the front end takes them too
+	} {
+		header := "x-amz-checksum-" + algorithm
+		h, err := newHash(strings.ToUpper(algorithm))
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.Write([]byte("hello"))
+		if got := encode(h); sum != "" && got != sum {
+			t.Errorf("%s is %s, want %s", algorithm, got, sum)
+		} else {
+			sum = got
+		}
+		put := call{Method: "PUT", Path: "/" + b + "/" + algorithm, Body: "hello", Headers: map[string]string{header: sum}}
+		if a := put.want(t, 200, ""); a.Header.Get(header) != sum {
+			t.Errorf("%s: put %q, want %q", algorithm, a.Header.Get(header), sum)
+		}
+		if a := (call{Path: put.Path, Headers: map[string]string{"x-amz-checksum-mode": "ENABLED"}}).want(t, 200, ""); a.Header.Get(header) != sum {
+			t.Errorf("%s: get %q, want %q", algorithm, a.Header.Get(header), sum)
+		}
+		put.Body = "jello"
+		put.want(t, 400, "BadDigest")
+		put.Headers[header] = "nonsense"
+		put.want(t, 400, "InvalidRequest")
+	}
+}
+
+func TestNamesAndLengths(t *testing.T) {
+	b := newBucket(t)
+	for _, name := range []string{"a", "aa", "_x", "foo_bar", "foo-", "foo..bar", "foo.-bar", "foo-.bar", "Foo", "192.168.5.123", "alpha!soup", strings.Repeat("x", 64), strings.Repeat("x", 3000)} {
+		row{name: name, call: call{Method: "PUT", Path: "/" + name}, status: 400, code: "InvalidBucketName"}.check(t)
+	}
+	big := strings.Repeat("x", minPart)
+	id := start(t, b, "parts", nil)
+	tag := part(b, "parts", id, 1, big).want(t, 200, "").Header.Get("ETag")
+	tag2 := part(b, "parts", id, 2, "x").want(t, 200, "").Header.Get("ETag")
+	complete(b, "parts", id, 1, tag, 2, tag2).want(t, 200, "")
+	row{name: "parts", call: call{Path: "/" + b + "/parts?attributes", Headers: map[string]string{"x-amz-object-attributes": "ObjectParts"}}, status: 200, body: "<PartsCount>2</PartsCount>"}.check(t)
+}
+
+// TestBypass: the owner of a bucket may bypass governance when it says so.
+func TestBypass(t *testing.T) {
+	u, err := users.Add(context.Background(), "hanne", "", RoleMaker)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hanne := Credentials{"hanne", u.Secret}
+	call{Method: "PUT", Path: "/of-hanne", Key: hanne, Headers: map[string]string{"x-amz-bucket-object-lock-enabled": "true"}}.want(t, 200, "")
+	put := call{Method: "PUT", Path: "/of-hanne/k", Body: "x", Key: hanne, Headers: map[string]string{"x-amz-object-lock-mode": "GOVERNANCE",
+		"x-amz-object-lock-retain-until-date": time.Now().Add(time.Hour).UTC().Format(time.RFC3339), "Content-MD5": md5Header("x")["Content-MD5"]}}
+	v := put.want(t, 200, "").Header.Get("X-Amz-Version-Id")
+	gone := call{Method: "DELETE", Path: "/of-hanne/k?versionId=" + v, Key: hanne}
+	gone.want(t, 403, "AccessDenied")
+	gone.Headers = map[string]string{"x-amz-bypass-governance-retention": "true"}
+	gone.want(t, 204, "")
+	put.Headers["x-amz-object-lock-mode"] = "COMPLIANCE"
+	gone.Path = "/of-hanne/k?versionId=" + put.want(t, 200, "").Header.Get("X-Amz-Version-Id")
+	gone.want(t, 403, "AccessDenied")
 }

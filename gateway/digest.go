@@ -5,6 +5,7 @@ import (
 	"crypto/md5"
 	"crypto/sha1"
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -18,9 +19,11 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/cespare/xxhash/v2"
 	"github.com/minio/crc64nvme"
 	"github.com/versity/versitygw/s3api/middlewares"
 	"github.com/versity/versitygw/s3err"
+	"github.com/zeebo/xxh3"
 
 	"github.com/wattle-storage/wattle/cluster"
 	"github.com/wattle-storage/wattle/gateway/md5lanes"
@@ -42,21 +45,40 @@ func newHash(algorithm string) (hash.Hash, error) {
 		return sha1.New(), nil
 	case "SHA256":
 		return sha256.New(), nil
+	case "MD5":
+		return md5.New(), nil
+	case "SHA512":
+		return sha512.New(), nil
+	case "XXHASH64":
+		return xxhash.New(), nil
+	case "XXHASH3":
+		return xxh3.New(), nil
+	case "XXHASH128":
+		return xxh3.New128(), nil
 	}
 	return nil, s3err.GetAPIError(s3err.ErrInvalidChecksumAlgorithm)
+}
+
+// isSlow tells whether an algorithm is taken beside the reading.
+func isSlow(algorithm string) bool {
+	return strings.HasPrefix(algorithm, "SHA") || algorithm == "MD5"
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // sums are the checksums of a request or an answer, by algorithm.
-type sums struct{ CRC32, CRC32C, CRC64NVME, SHA1, SHA256 *string }
+type sums struct {
+	CRC32, CRC32C, CRC64NVME, SHA1, SHA256    *string
+	MD5, SHA512, XXHASH64, XXHASH3, XXHASH128 *string
+}
 
 // each calls yield for the checksums that are given.
 func (s sums) each(yield func(algorithm, value string) bool) {
 	for _, c := range []struct {
 		name  string
 		value *string
-	}{{"CRC32", s.CRC32}, {"CRC32C", s.CRC32C}, {"CRC64NVME", s.CRC64NVME}, {"SHA1", s.SHA1}, {"SHA256", s.SHA256}} {
+	}{{"CRC32", s.CRC32}, {"CRC32C", s.CRC32C}, {"CRC64NVME", s.CRC64NVME}, {"SHA1", s.SHA1}, {"SHA256", s.SHA256},
+		{"MD5", s.MD5}, {"SHA512", s.SHA512}, {"XXHASH64", s.XXHASH64}, {"XXHASH3", s.XXHASH3}, {"XXHASH128", s.XXHASH128}} {
 		if c.value != nil && *c.value != "" && !yield(c.name, *c.value) {
 			return
 		}
@@ -91,6 +113,16 @@ func sumsOf(c cluster.Checksum) (s sums) {
 		s.SHA1 = &c.Value
 	case "SHA256":
 		s.SHA256 = &c.Value
+	case "MD5":
+		s.MD5 = &c.Value
+	case "SHA512":
+		s.SHA512 = &c.Value
+	case "XXHASH64":
+		s.XXHASH64 = &c.Value
+	case "XXHASH3":
+		s.XXHASH3 = &c.Value
+	case "XXHASH128":
+		s.XXHASH128 = &c.Value
 	}
 	return s
 }
@@ -163,7 +195,7 @@ func (f *front) newPayload(ctx context.Context, r io.Reader, size int64, given s
 		if err != nil {
 			return nil, err
 		}
-		if p.algorithm == "SHA1" || p.algorithm == "SHA256" {
+		if isSlow(p.algorithm) {
 			p.slow = append(p.slow, h)
 		}
 		p.quick = h

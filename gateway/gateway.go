@@ -399,6 +399,9 @@ func (s *Server) answer(c fiber.Ctx) (err error, answered bool) {
 	return err, answered
 }
 
+// partsCount is the user value with the parts of an object whose attributes are told.
+const partsCount = "wattle-parts-count"
+
 // mend corrects what the front end answers.
 func mend(c fiber.Ctx) {
 	h := &c.Response().Header
@@ -407,6 +410,9 @@ func mend(c fiber.Ctx) {
 		if v := h.Peek(strings.ToLower(name)); len(v) > 0 {
 			h.Del(name)
 		}
+	}
+	if n, ok := c.RequestCtx().UserValue(partsCount).(int); ok { // it does not tell how many there are
+		c.Response().SetBody(bytes.Replace(c.Response().Body(), []byte("<ObjectParts>"), fmt.Appendf(nil, "<ObjectParts><PartsCount>%d</PartsCount>", n), 1))
 	}
 	if c.Method() == http.MethodPost && c.Request().URI().QueryArgs().Has("delete") && malformed(c) {
 		id, host := utils.EnsureRequestIDs(c)

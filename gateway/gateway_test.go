@@ -546,7 +546,7 @@ func TestListing(t *testing.T) {
 		{"marker=foo", []string{"foo bar", "zed"}, nil, false},
 		{"marker=zed", nil, nil, false},
 		{"marker=zzz", nil, nil, false},
-		{"encoding-type=url&prefix=foo", []string{"foo+bar"}, nil, false},
+		{"encoding-type=url&prefix=foo", []string{"foo%20bar"}, nil, false},
 	} {
 		for _, v := range []string{"", "list-type=2&"} {
 			query := v + c.query

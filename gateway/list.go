@@ -32,7 +32,7 @@ func (e encoding) key(s string) string {
 	if e == "" {
 		return s
 	}
-	return strings.NewReplacer("%2F", "/", "%2A", "*").Replace(url.QueryEscape(s))
+	return strings.NewReplacer("%2F", "/", "%2A", "*", "+", "%20").Replace(url.QueryEscape(s))
 }
 
 // object is a line of a listing.

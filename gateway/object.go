@@ -88,7 +88,7 @@ func (f *front) PutObject(ctx context.Context, in s3response.PutObjectInput) (s3
 	if err != nil {
 		return out, err
 	}
-	body, err := f.newPayload(ctx, in.Body, hint(in.ContentLength), sums{in.ChecksumCRC32, in.ChecksumCRC32C, in.ChecksumCRC64NVME, in.ChecksumSHA1, in.ChecksumSHA256}, in.ChecksumAlgorithm, f.wantsMD5(ctx))
+	body, err := f.newPayload(ctx, in.Body, hint(in.ContentLength), sums{in.ChecksumCRC32, in.ChecksumCRC32C, in.ChecksumCRC64NVME, in.ChecksumSHA1, in.ChecksumSHA256, in.ChecksumMD5, in.ChecksumSHA512, in.ChecksumXXHASH64, in.ChecksumXXHASH3, in.ChecksumXXHASH128}, in.ChecksumAlgorithm, f.wantsMD5(ctx))
 	if err != nil {
 		return out, err
 	}
@@ -103,7 +103,7 @@ func (f *front) PutObject(ctx context.Context, in s3response.PutObjectInput) (s3
 	f.expiration(ctx, obj)
 	sum := sumsOf(obj.Checksum)
 	out = s3response.PutObjectOutput{ETag: quoted(obj.ETag), ChecksumType: checksumType(obj.Checksum), ChecksumCRC32: sum.CRC32, ChecksumCRC32C: sum.CRC32C,
-		ChecksumCRC64NVME: sum.CRC64NVME, ChecksumSHA1: sum.SHA1, ChecksumSHA256: sum.SHA256, Size: &obj.Size}
+		ChecksumCRC64NVME: sum.CRC64NVME, ChecksumSHA1: sum.SHA1, ChecksumSHA256: sum.SHA256, ChecksumMD5: sum.MD5, ChecksumSHA512: sum.SHA512, ChecksumXXHASH64: sum.XXHASH64, ChecksumXXHASH3: sum.XXHASH3, ChecksumXXHASH128: sum.XXHASH128, Size: &obj.Size}
 	if v := f.versionOf(obj); v != nil {
 		out.VersionID = *v
 	}
@@ -345,7 +345,7 @@ func (f *front) GetObject(ctx context.Context, in *s3.GetObjectInput) (*s3.GetOb
 	out.ETag, out.LastModified, out.ContentType, out.Metadata = ptr(quoted(etagOf(o))), &o.Modified, ptr(o.ContentType), o.Meta
 	out.CacheControl, out.ContentDisposition, out.ContentEncoding, out.ContentLanguage = ptr(h[headerCache]), ptr(h[headerDisposition]), ptr(h[headerEncoding]), ptr(h[headerLanguage])
 	out.ExpiresString, out.WebsiteRedirectLocation, out.StorageClass = ptr(h[headerExpires]), ptr(h[headerRedirect]), types.StorageClass(h[headerClass])
-	out.ChecksumCRC32, out.ChecksumCRC32C, out.ChecksumCRC64NVME, out.ChecksumSHA1, out.ChecksumSHA256 = sum.CRC32, sum.CRC32C, sum.CRC64NVME, sum.SHA1, sum.SHA256
+	out.ChecksumCRC32, out.ChecksumCRC32C, out.ChecksumCRC64NVME, out.ChecksumSHA1, out.ChecksumSHA256, out.ChecksumMD5, out.ChecksumSHA512, out.ChecksumXXHASH64, out.ChecksumXXHASH3, out.ChecksumXXHASH128 = sum.CRC32, sum.CRC32C, sum.CRC64NVME, sum.SHA1, sum.SHA256, sum.MD5, sum.SHA512, sum.XXHASH64, sum.XXHASH3, sum.XXHASH128
 	out.ChecksumType, out.TagCount, out.VersionId = checksumType(c), ptr(int32(len(o.Tags))), f.answered(o, version)
 	out.ObjectLockMode, out.ObjectLockRetainUntilDate, out.ObjectLockLegalHoldStatus = lockOf(o)
 	return out, nil
@@ -388,7 +388,7 @@ func (f *front) HeadObject(ctx context.Context, in *s3.HeadObjectInput) (*s3.Hea
 		ETag: ptr(quoted(etagOf(o))), LastModified: &o.Modified, ContentType: ptr(o.ContentType), Metadata: o.Meta,
 		CacheControl: ptr(h[headerCache]), ContentDisposition: ptr(h[headerDisposition]), ContentEncoding: ptr(h[headerEncoding]), ContentLanguage: ptr(h[headerLanguage]),
 		ExpiresString: ptr(h[headerExpires]), WebsiteRedirectLocation: ptr(h[headerRedirect]), StorageClass: types.StorageClass(h[headerClass]),
-		ChecksumCRC32: sum.CRC32, ChecksumCRC32C: sum.CRC32C, ChecksumCRC64NVME: sum.CRC64NVME, ChecksumSHA1: sum.SHA1, ChecksumSHA256: sum.SHA256,
+		ChecksumCRC32: sum.CRC32, ChecksumCRC32C: sum.CRC32C, ChecksumCRC64NVME: sum.CRC64NVME, ChecksumSHA1: sum.SHA1, ChecksumSHA256: sum.SHA256, ChecksumMD5: sum.MD5, ChecksumSHA512: sum.SHA512, ChecksumXXHASH64: sum.XXHASH64, ChecksumXXHASH3: sum.XXHASH3, ChecksumXXHASH128: sum.XXHASH128,
 		ChecksumType: checksumType(c), TagCount: ptr(int32(len(o.Tags))), VersionId: f.answered(o, version),
 		ObjectLockMode: mode, ObjectLockRetainUntilDate: until, ObjectLockLegalHoldStatus: hold}, nil
 }
@@ -416,10 +416,13 @@ func (f *front) GetObjectAttributes(ctx context.Context, in *s3.GetObjectAttribu
 	out = s3response.GetObjectAttributesResponse{ETag: ptr(etagOf(o)), ObjectSize: &o.Size, StorageClass: class, VersionId: f.answered(o, version), LastModified: &o.Modified}
 	if o.Checksum.Algorithm != "" {
 		s := sumsOf(o.Checksum)
-		out.Checksum = &types.Checksum{ChecksumCRC32: s.CRC32, ChecksumCRC32C: s.CRC32C, ChecksumCRC64NVME: s.CRC64NVME, ChecksumSHA1: s.SHA1, ChecksumSHA256: s.SHA256, ChecksumType: checksumType(o.Checksum)}
+		out.Checksum = &types.Checksum{ChecksumCRC32: s.CRC32, ChecksumCRC32C: s.CRC32C, ChecksumCRC64NVME: s.CRC64NVME, ChecksumSHA1: s.SHA1, ChecksumSHA256: s.SHA256, ChecksumMD5: s.MD5, ChecksumSHA512: s.SHA512, ChecksumXXHASH64: s.XXHASH64, ChecksumXXHASH3: s.XXHASH3, ChecksumXXHASH128: s.XXHASH128, ChecksumType: checksumType(o.Checksum)}
 	}
 	if len(parts) > 0 {
 		out.ObjectParts = partsPage(parts, in.PartNumberMarker, in.MaxParts)
+		if r := request(ctx); r != nil {
+			r.SetUserValue(partsCount, len(parts))
+		}
 	}
 	return out, nil
 }
@@ -442,7 +445,7 @@ func partsPage(parts []cluster.Part, marker *string, limit *int32) *s3response.O
 		}
 		s := sumsOf(p.Checksum)
 		page.Parts = append(page.Parts, types.ObjectPart{PartNumber: &n, Size: &p.Size, ChecksumCRC32: s.CRC32, ChecksumCRC32C: s.CRC32C,
-			ChecksumCRC64NVME: s.CRC64NVME, ChecksumSHA1: s.SHA1, ChecksumSHA256: s.SHA256})
+			ChecksumCRC64NVME: s.CRC64NVME, ChecksumSHA1: s.SHA1, ChecksumSHA256: s.SHA256, ChecksumMD5: s.MD5, ChecksumSHA512: s.SHA512, ChecksumXXHASH64: s.XXHASH64, ChecksumXXHASH3: s.XXHASH3, ChecksumXXHASH128: s.XXHASH128})
 		page.NextPartNumberMarker = int(n)
 	}
 	return page
@@ -597,7 +600,7 @@ func (f *front) CopyObject(ctx context.Context, in s3response.CopyObjectInput) (
 	s := sumsOf(obj.Checksum)
 	out.VersionId, out.CopySourceVersionId = f.versionOf(obj), f.answered(src, from.version)
 	out.CopyObjectResult = &s3response.CopyObjectResult{ETag: ptr(quoted(etagOf(obj))), LastModified: &obj.Modified, ChecksumType: checksumType(obj.Checksum),
-		ChecksumCRC32: s.CRC32, ChecksumCRC32C: s.CRC32C, ChecksumCRC64NVME: s.CRC64NVME, ChecksumSHA1: s.SHA1, ChecksumSHA256: s.SHA256}
+		ChecksumCRC32: s.CRC32, ChecksumCRC32C: s.CRC32C, ChecksumCRC64NVME: s.CRC64NVME, ChecksumSHA1: s.SHA1, ChecksumSHA256: s.SHA256, ChecksumMD5: s.MD5, ChecksumSHA512: s.SHA512, ChecksumXXHASH64: s.XXHASH64, ChecksumXXHASH3: s.XXHASH3, ChecksumXXHASH128: s.XXHASH128}
 	return out, nil
 }
 

@@ -84,8 +84,9 @@ func (s *Server) signVersion2(c fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	text := s.textOfVersion2(c, date)
-	if !equalVersion2(secret, text, value) {
+	text, slash := s.textOfVersion2(c, date, ""), s.textOfVersion2(c, date, "/")
+	bucket := !strings.Contains(strings.Trim(c.Path(), "/"), "/") // some sign its path with a slash at the end, and do not send that
+	if !equalVersion2(secret, text, value) && !(bucket && equalVersion2(secret, slash, value)) {
 		return s3err.GetSignatureDoesNotMatchErr(access, text, value, "", "", "")
 	}
 	for _, name := range []string{"AWSAccessKeyId", "Signature", "Expires"} {
@@ -126,14 +127,15 @@ func checkExpires(expires string, now time.Time) error {
 	return nil
 }
 
-// textOfVersion2 is what a signature of version 2 signs.
-func (s *Server) textOfVersion2(c fiber.Ctx, date string) string {
+// textOfVersion2 is what a signature of version 2 signs, of the path with an end put to it.
+func (s *Server) textOfVersion2(c fiber.Ctx, date, end string) string {
 	h := &c.Request().Header
 	path, _, _ := strings.Cut(string(h.RequestURI()), "?")
 	host, _, _ := strings.Cut(string(h.Host()), ":")
 	if bucket, ok := strings.CutSuffix(host, "."+s.o.Domain); ok && s.o.Domain != "" {
 		path = "/" + bucket + path
 	}
+	path += end
 	var sub []string
 	for name, value := range c.Request().URI().QueryArgs().All() {
 		switch n := string(name); {

@@ -43,6 +43,8 @@ func TestVersion2(t *testing.T) {
 		{name: "get", call: header("GET", "/"+b+"/a%20b", now, "GET\n\n\n"+now+"\n/"+b+"/a%20b", root), status: 200, header: map[string]string{"X-Amz-Meta-C": "1  2", "Content-Type": "text/plain"}, body: "hello"},
 		{name: "subresource", call: header("GET", "/"+b+"?acl", now, "GET\n\n\n"+now+"\n/"+b+"?acl", root), status: 200, body: "FULL_CONTROL"},
 		{name: "a list", call: header("GET", "/"+b+"?prefix=a", now, "GET\n\n\n"+now+"\n/"+b, root), status: 200, body: "<Key>a b</Key>"},
+		{name: "a list, signed with a slash", call: header("GET", "/"+b+"?prefix=a", now, "GET\n\n\n"+now+"\n/"+b+"/", root), status: 200, body: "<Key>a b</Key>"},
+		{name: "an object, signed with a slash", call: header("GET", "/"+b+"/a%20b", now, "GET\n\n\n"+now+"\n/"+b+"/a%20b/", root), status: 403, code: "SignatureDoesNotMatch"},
 		{name: "wrong", call: header("GET", "/"+b, now, "GET\n\n\n"+now+"\n/other", root), status: 403, code: "SignatureDoesNotMatch"},
 		{name: "nobody", call: header("GET", "/"+b, now, "", Credentials{"nobody", "secret"}), status: 403, code: "InvalidAccessKeyId"},
 		{name: "late", call: header("GET", "/"+b, old, "GET\n\n\n"+old+"\n/"+b, root), status: 403, code: "RequestTimeTooSkewed"},

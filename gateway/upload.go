@@ -84,7 +84,7 @@ func (f *front) UploadPart(ctx context.Context, in *s3.UploadPartInput) (*s3.Upl
 	if err != nil {
 		return nil, f.fail(err, about)
 	}
-	body, err := f.newPayload(ctx, in.Body, hint(in.ContentLength), sums{in.ChecksumCRC32, in.ChecksumCRC32C, in.ChecksumCRC64NVME, in.ChecksumSHA1, in.ChecksumSHA256}, in.ChecksumAlgorithm, f.wantsMD5(ctx))
+	body, err := f.newPayload(ctx, in.Body, hint(in.ContentLength), sums{in.ChecksumCRC32, in.ChecksumCRC32C, in.ChecksumCRC64NVME, in.ChecksumSHA1, in.ChecksumSHA256, in.ChecksumMD5, in.ChecksumSHA512, in.ChecksumXXHASH64, in.ChecksumXXHASH3, in.ChecksumXXHASH128}, in.ChecksumAlgorithm, f.wantsMD5(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +115,7 @@ func (f *front) UploadPart(ctx context.Context, in *s3.UploadPartInput) (*s3.Upl
 	out := &s3.UploadPartOutput{ETag: ptr(quoted(p.ETag))}
 	if given || u.Checksum.Algorithm != "" {
 		s := sumsOf(answered)
-		out.ChecksumCRC32, out.ChecksumCRC32C, out.ChecksumCRC64NVME, out.ChecksumSHA1, out.ChecksumSHA256 = s.CRC32, s.CRC32C, s.CRC64NVME, s.SHA1, s.SHA256
+		out.ChecksumCRC32, out.ChecksumCRC32C, out.ChecksumCRC64NVME, out.ChecksumSHA1, out.ChecksumSHA256, out.ChecksumMD5, out.ChecksumSHA512, out.ChecksumXXHASH64, out.ChecksumXXHASH3, out.ChecksumXXHASH128 = s.CRC32, s.CRC32C, s.CRC64NVME, s.SHA1, s.SHA256, s.MD5, s.SHA512, s.XXHASH64, s.XXHASH3, s.XXHASH128
 	}
 	return out, nil
 }
@@ -143,7 +143,7 @@ func (p *payload) forUpload(u cluster.Upload, given bool) (algorithm string, ext
 		if p.quickIsSlow() {
 			p.slow = p.slow[1:]
 		}
-		if p.algorithm, p.quick = algorithm, h; algorithm == "SHA1" || algorithm == "SHA256" {
+		if p.algorithm, p.quick = algorithm, h; isSlow(algorithm) {
 			p.slow = append([]hash.Hash{h}, p.slow...)
 		}
 		return algorithm, nil, nil
@@ -197,7 +197,7 @@ func (f *front) UploadPartCopy(ctx context.Context, in *s3.UploadPartCopyInput) 
 	out = s3response.CopyPartResult{ETag: ptr(quoted(p.ETag)), LastModified: p.Modified}
 	if u.Checksum.Algorithm != "" {
 		s := sumsOf(p.Checksum)
-		out.ChecksumCRC32, out.ChecksumCRC32C, out.ChecksumCRC64NVME, out.ChecksumSHA1, out.ChecksumSHA256 = s.CRC32, s.CRC32C, s.CRC64NVME, s.SHA1, s.SHA256
+		out.ChecksumCRC32, out.ChecksumCRC32C, out.ChecksumCRC64NVME, out.ChecksumSHA1, out.ChecksumSHA256, out.ChecksumMD5, out.ChecksumSHA512, out.ChecksumXXHASH64, out.ChecksumXXHASH3, out.ChecksumXXHASH128 = s.CRC32, s.CRC32C, s.CRC64NVME, s.SHA1, s.SHA256, s.MD5, s.SHA512, s.XXHASH64, s.XXHASH3, s.XXHASH128
 	}
 	if v := f.answered(src, from.version); v != nil {
 		out.CopySourceVersionId = *v
@@ -258,7 +258,7 @@ func (f *front) CompleteMultipartUpload(ctx context.Context, in *s3.CompleteMult
 	if o.Checksum, err = wholeChecksum(u.Checksum, parts); err != nil {
 		return out, "", err
 	}
-	algorithm, given := (sums{in.ChecksumCRC32, in.ChecksumCRC32C, in.ChecksumCRC64NVME, in.ChecksumSHA1, in.ChecksumSHA256}).first()
+	algorithm, given := (sums{in.ChecksumCRC32, in.ChecksumCRC32C, in.ChecksumCRC64NVME, in.ChecksumSHA1, in.ChecksumSHA256, in.ChecksumMD5, in.ChecksumSHA512, in.ChecksumXXHASH64, in.ChecksumXXHASH3, in.ChecksumXXHASH128}).first()
 	if given != "" && algorithm == o.Checksum.Algorithm && given != o.Checksum.Value && given != strings.SplitN(o.Checksum.Value, "-", 2)[0] {
 		return out, "", s3err.GetChecksumBadDigestErr(types.ChecksumAlgorithm(algorithm))
 	}
@@ -276,7 +276,7 @@ func (f *front) CompleteMultipartUpload(ctx context.Context, in *s3.CompleteMult
 func (f *front) completed(obj cluster.Object) (out s3response.CompleteMultipartUploadResult, version string, err error) {
 	s := sumsOf(obj.Checksum)
 	out = s3response.CompleteMultipartUploadResult{Bucket: ptr(obj.Bucket), Key: ptr(obj.Key), ETag: ptr(quoted(obj.ETag)), ChecksumType: ptr(checksumType(obj.Checksum)),
-		ChecksumCRC32: s.CRC32, ChecksumCRC32C: s.CRC32C, ChecksumCRC64NVME: s.CRC64NVME, ChecksumSHA1: s.SHA1, ChecksumSHA256: s.SHA256}
+		ChecksumCRC32: s.CRC32, ChecksumCRC32C: s.CRC32C, ChecksumCRC64NVME: s.CRC64NVME, ChecksumSHA1: s.SHA1, ChecksumSHA256: s.SHA256, ChecksumMD5: s.MD5, ChecksumSHA512: s.SHA512, ChecksumXXHASH64: s.XXHASH64, ChecksumXXHASH3: s.XXHASH3, ChecksumXXHASH128: s.XXHASH128}
 	if v := f.versionOf(obj); v != nil {
 		version = *v
 	}
@@ -341,7 +341,7 @@ func (f *front) chosen(u cluster.Upload, named []types.CompletedPart) ([]cluster
 
 // checkPart compares the checksum that a completion names for a part.
 func checkPart(u cluster.Upload, p cluster.Part, n types.CompletedPart) error {
-	given := sums{n.ChecksumCRC32, n.ChecksumCRC32C, n.ChecksumCRC64NVME, n.ChecksumSHA1, n.ChecksumSHA256}
+	given := sums{n.ChecksumCRC32, n.ChecksumCRC32C, n.ChecksumCRC64NVME, n.ChecksumSHA1, n.ChecksumSHA256, n.ChecksumMD5, n.ChecksumSHA512, n.ChecksumXXHASH64, n.ChecksumXXHASH3, n.ChecksumXXHASH128}
 	algorithm, value := given.first()
 	switch {
 	case given.count() > 1:
@@ -485,7 +485,7 @@ func (f *front) ListParts(ctx context.Context, in *s3.ListPartsInput) (out s3res
 		line := s3response.Part{PartNumber: p.Number, LastModified: p.Modified, ETag: quoted(p.ETag), Size: p.Size}
 		if u.Checksum.Algorithm != "" {
 			s := sumsOf(p.Checksum)
-			line.ChecksumCRC32, line.ChecksumCRC32C, line.ChecksumCRC64NVME, line.ChecksumSHA1, line.ChecksumSHA256 = s.CRC32, s.CRC32C, s.CRC64NVME, s.SHA1, s.SHA256
+			line.ChecksumCRC32, line.ChecksumCRC32C, line.ChecksumCRC64NVME, line.ChecksumSHA1, line.ChecksumSHA256, line.ChecksumMD5, line.ChecksumSHA512, line.ChecksumXXHASH64, line.ChecksumXXHASH3, line.ChecksumXXHASH128 = s.CRC32, s.CRC32C, s.CRC64NVME, s.SHA1, s.SHA256, s.MD5, s.SHA512, s.XXHASH64, s.XXHASH3, s.XXHASH128
 		}
 		out.Parts = append(out.Parts, line)
 		out.NextPartNumberMarker = p.Number
