@@ -480,7 +480,9 @@ func (s *simulation) fault() {
 	for _, n := range list {
 		s.affected[n] = true
 		s.tainted[n] = s.tainted[n] || taint
-		s.rotted[n] = s.rotted[n] || taint
+		if taint {
+			s.rotted[n] = true
+		}
 		if what == "rot" {
 			s.rot(n)
 			continue
@@ -753,10 +755,12 @@ func (s *simulation) recoverAgain(before picture) {
 		return
 	}
 	for n := range s.affected { // what such a disk took late and unsynced may be torn
-		s.tainted[n] = true
+		s.tainted[n], s.rotted[n] = true, true
 	}
 	if len(s.affected) > 0 { // where the shard is away that took its place, recovery finds the bad one, and no scrub yet
-		maps.Copy(s.tainted, s.rotted)
+		for n := range s.rotted {
+			s.tainted[n] = true
+		}
 	}
 	revived := s.reviveHistory() || len(s.ghosts) > 0
 	for _, g := range s.ghosts {
