@@ -651,15 +651,18 @@ func (r *repair) append(ctx context.Context, p patient, i int, s disks.Shard) (p
 	return place{}, fmt.Errorf("no disk%s can take shard %d (%s)", rule, i, r.c.why())
 }
 
-// journal returns the journal of a stripe from any of its copies but those of bad shards, and
-// the newest batch that was committed before: recovery tells by that which were given up.
+// journal returns the journal of a stripe, and the newest batch that was committed before:
+// recovery tells by that which were given up. Copies in bad shards come last: the data beside
+// one may be gone and it be whole.
 func (c *Cluster) journal(ctx context.Context, s *stripe, bad []int) ([]byte, uint64, error) {
-	for i, p := range s.Places {
-		if slices.Contains(bad, i) || !s.carries(i) || p.Disk == none {
-			continue
-		}
-		if h, j, err := c.journalOf(ctx, s, i); err == nil {
-			return j, h.Committed, nil
+	for _, spoilt := range []bool{false, true} {
+		for i, p := range s.Places {
+			if slices.Contains(bad, i) != spoilt || !s.carries(i) || p.Disk == none {
+				continue
+			}
+			if h, j, err := c.journalOf(ctx, s, i); err == nil {
+				return j, h.Committed, nil
+			}
 		}
 	}
 	return nil, 0, fmt.Errorf("stripe %x: no copy of its journal can be read", s.ID)

@@ -247,3 +247,23 @@ func TestDisksBegunAnew(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestJournalBesideFreedData: the journal of a stripe is had from a shard whose data is gone.
+func TestJournalBesideFreedData(t *testing.T) {
+	t.Parallel()
+	c, _ := newCluster(t, InitOptions{})
+	put(t, c, "k", randomBytes(10_000, 1))
+	s, _ := firstStripe(t, c)
+	var all []int
+	for i, p := range s.Places {
+		if s.carries(i) {
+			all = append(all, i)
+			if err := c.disk(p.Disk).Free(ctx, []disks.Address{p.Address}, true); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if j, _, err := c.journal(ctx, s, all); err != nil || len(j) != int(s.Journal) {
+		t.Errorf("a journal of %d bytes, not %d: %v", len(j), s.Journal, err)
+	}
+}
