@@ -470,7 +470,7 @@ func (t *tx) relocate(m move) (bool, error) {
 		return false, err
 	}
 	for i, p := range st.Places { // another mover may have put another shard there meanwhile
-		if i != m.shard && p.Disk == m.new.Disk {
+		if i != m.shard && p.Disk == m.new.Disk && (!freed || st.carries(i)) { // those without a journal went with the data
 			return false, nil
 		}
 	}

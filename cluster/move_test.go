@@ -199,3 +199,32 @@ func TestMoveWithoutJournal(t *testing.T) {
 		t.Errorf("what was moved: %v", err)
 	}
 }
+
+// TestRelocateJournal: the journal of a stripe whose data is gone may move to a disk that the
+// catalog still names for a shard that went with the data.
+func TestRelocateJournal(t *testing.T) {
+	c, _ := newCluster(t, InitOptions{Scheme: scheme(t, "rs:4+3")})
+	put(t, c, "k", randomBytes(200_000, 1))
+	s, _ := firstStripe(t, c)
+	if err := c.Delete(ctx, "bucket", "k"); err != nil {
+		t.Fatal(err)
+	}
+	c.reapNow()
+	s, freed, err := c.catalog.standing(ctx, s.ID)
+	if err != nil || s == nil || !freed {
+		t.Fatalf("%+v, freed %v: %v", s, freed, err)
+	}
+	carries, gone := len(s.Columns), -1
+	for i := range s.Columns {
+		if !s.carries(i) && s.Places[i].Disk != none {
+			gone = i
+		}
+	}
+	m, err := c.copyShard(ctx, s, freed, carries, s.Places[gone].Disk, disks.AppendOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if won, err := c.relocate(ctx, []move{m}, nil); won != 1 || err != nil {
+		t.Errorf("won %d, %v", won, err)
+	}
+}
