@@ -135,16 +135,20 @@ func prune(dir, prefix string, keep int) (removed []string, err error) {
 
 // LastBackup returns the report of the last backup, and whether there was one.
 func LastBackup(dir string) (BackupReport, bool, error) {
-	var rep BackupReport
-	p, err := os.ReadFile(filepath.Join(dir, backupFile))
+	return lastTold[BackupReport](dir, backupFile)
+}
+
+// lastTold reads a file of dir that tells how something went last, and whether there is one.
+func lastTold[T any](dir, name string) (told T, there bool, err error) {
+	p, err := os.ReadFile(filepath.Join(dir, name))
 	if errors.Is(err, fs.ErrNotExist) {
-		return rep, false, nil
+		return told, false, nil
 	}
 	if err == nil {
-		err = json.Unmarshal(p, &rep)
+		err = json.Unmarshal(p, &told)
 	}
 	if err != nil {
-		return rep, false, fmt.Errorf("%s: %w", backupFile, err)
+		return told, false, fmt.Errorf("%s: %w; remove the file, it is made anew", name, err)
 	}
-	return rep, true, nil
+	return told, true, nil
 }

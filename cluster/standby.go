@@ -41,18 +41,7 @@ type StandbyStatus struct {
 
 // LastStandby returns how a standby of the cluster in dir stood last, and whether there is one.
 func LastStandby(dir string) (StandbyStatus, bool, error) {
-	var st StandbyStatus
-	p, err := os.ReadFile(filepath.Join(dir, standbyFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return st, false, nil
-	}
-	if err == nil {
-		err = json.Unmarshal(p, &st)
-	}
-	if err != nil {
-		return st, false, fmt.Errorf("%s: %w; remove the file, it is made anew", standbyFile, err)
-	}
-	return st, true, nil
+	return lastTold[StandbyStatus](dir, standbyFile)
 }
 
 // standby says how the standby stands against the catalog now; nil without one.
