@@ -142,11 +142,12 @@ func initWith(dir string, o InitOptions, opener DiskOpener) error {
 		return err
 	}
 	var made error
+	identity := cfg.identities()
 	eachDisk(cfg.Map, func(d placementDisk, _ *placement.Disk) {
 		if made != nil {
 			return
 		}
-		disk, err := opener.Create(cfg.identity(d))
+		disk, err := opener.Create(identity(d))
 		if err == nil {
 			err = disk.Close()
 		}
@@ -238,10 +239,15 @@ func (c config) build() (*placement.Table, error) {
 }
 
 // identity is what disk d says of itself.
-func (c config) identity(d placementDisk) disks.Identity {
+func (c config) identity(d placementDisk) disks.Identity { return c.identities()(d) }
+
+// identities returns identity for many disks, which all have the same description.
+func (c config) identities() func(placementDisk) disks.Identity {
 	blob, _ := json.Marshal(c) // plain data: it marshals
-	return disks.Identity{Cluster: c.ID, Disk: diskUUID(c.ID, d.ID), Number: int32(d.ID), Site: d.site, Rack: d.rack, Host: d.host,
-		Name: d.Name, Profile: d.Profile, Capacity: d.Capacity, Epoch: c.Map.Epoch, Policies: []string{c.Scheme.String()}, Map: blob}
+	return func(d placementDisk) disks.Identity {
+		return disks.Identity{Cluster: c.ID, Disk: diskUUID(c.ID, d.ID), Number: int32(d.ID), Site: d.site, Rack: d.rack, Host: d.host,
+			Name: d.Name, Profile: d.Profile, Capacity: d.Capacity, Epoch: c.Map.Epoch, Policies: []string{c.Scheme.String()}, Map: blob}
+	}
 }
 
 // diskUUID names disk d of a cluster.

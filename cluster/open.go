@@ -272,13 +272,14 @@ func (c *Cluster) openDisks() error {
 	}
 	var wg sync.WaitGroup
 	var lockedErr error
+	identity := c.config.identities()
 	for id, d := range c.byID {
 		if failed[d.path()] {
 			c.absent[id] = stateFailed
 			continue
 		}
 		wg.Go(func() {
-			disk, err := c.openDisk(d)
+			disk, err := c.openDisk(identity(d))
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			switch {
@@ -295,8 +296,7 @@ func (c *Cluster) openDisks() error {
 	return lockedErr
 }
 
-func (c *Cluster) openDisk(d placementDisk) (disks.Disk, error) {
-	want := c.config.identity(d)
+func (c *Cluster) openDisk(want disks.Identity) (disks.Disk, error) {
 	disk, err := c.opener.Open(want, c.readOnly)
 	if err != nil {
 		return nil, err

@@ -229,6 +229,7 @@ func (r *recovery) close() {
 }
 
 func (r *recovery) open(opener DiskOpener, present map[placement.DiskID]bool, failed map[string]bool, rep *RecoverReport) (err error) {
+	identity := r.cfg.identities()
 	eachDisk(r.cfg.Map, func(d placementDisk, _ *placement.Disk) {
 		if err != nil {
 			return
@@ -237,7 +238,7 @@ func (r *recovery) open(opener DiskOpener, present map[placement.DiskID]bool, fa
 			rep.Missing = append(rep.Missing, d.path())
 			return
 		}
-		disk, e := opener.Open(r.cfg.identity(d), r.reading)
+		disk, e := opener.Open(identity(d), r.reading)
 		if errors.Is(e, disks.ErrLocked) {
 			err = fmt.Errorf("disk %s: %w", d.path(), e)
 		}

@@ -95,7 +95,7 @@ func (c *Cluster) returned(id placement.DiskID) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return c.replace([]string{c.name(id)})
 	}
-	d, err := c.openDisk(c.byID[id])
+	d, err := c.openDisk(c.config.identity(c.byID[id]))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err != nil {

@@ -1,5 +1,7 @@
 package disks
 
+import "bytes"
+
 // Appending to a file changes its size, so that syncing it costs a commit of the file
 // system's journal beside the data. Where small appends follow one another, zeros are
 // therefore written ahead of the end of the segment: the next appends overwrite them, and
@@ -66,19 +68,12 @@ func punchAhead(f file) int64 {
 	if err != nil {
 		return 0
 	}
-	from := max(segmentHeader, size-aheadStep)
-	window := windows.Get().(*[windowSize]byte)
-	defer windows.Put(window)
-	p := window[:max(0, size-from)]
-	if f.readv([][]byte{p}, from) != nil {
+	from, err := zerosBefore(f, size, max(segmentHeader, size-aheadStep))
+	if err != nil || size-from < pageSize {
 		return 0
 	}
-	last := len(p)
-	for last > 0 && p[last-1] == 0 {
-		last--
-	}
 	before, err := f.allocated()
-	if err != nil || size-from-int64(last) < pageSize || f.punch(from+int64(last), size-from-int64(last)) != nil {
+	if err != nil || f.punch(from, size-from) != nil {
 		return 0
 	}
 	after, err := f.allocated()
@@ -86,4 +81,28 @@ func punchAhead(f file) int64 {
 		return 0
 	}
 	return max(0, before-after)
+}
+
+// zerosBefore returns where the zeros begin that end at an offset of a file, but not before
+// least. It reads backwards, more and more at a time: as a rule there are none.
+func zerosBefore(f file, end, least int64) (int64, error) {
+	window := windows.Get().(*[windowSize]byte)
+	defer windows.Put(window)
+	for n := int64(pageSize); end > least; n = min(4*n, windowSize) {
+		p := window[:min(n, end-least)]
+		if err := f.readv([][]byte{p}, end-int64(len(p))); err != nil {
+			return 0, err
+		}
+		last := len(p)
+		for last >= pageSize && bytes.Equal(p[last-pageSize:last], zeros[:pageSize]) {
+			last -= pageSize
+		}
+		for last > 0 && p[last-1] == 0 {
+			last--
+		}
+		if end -= int64(len(p) - last); last > 0 {
+			break
+		}
+	}
+	return end, nil
 }

@@ -1,6 +1,7 @@
 package disks
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -52,6 +53,10 @@ type MemFS struct {
 	names   map[string]*memFile // guarded by mu
 	durable map[string]*memFile // guarded by mu; as of the last syncDir
 	fault   func(FSCall) error  // guarded by mu
+	known   struct {            // guarded by mu; the identity file that was decoded last
+		text []byte
+		id   Identity
+	}
 }
 
 // An FSCall is a call that reaches a MemFS: create, read, write, sync, punch, remove, rename
@@ -354,6 +359,39 @@ func (f *memFile) truncate(size int64) error {
 }
 
 func (f *memFile) close() error { return nil }
+
+// A sparseFile tells where its holes end, so that nobody has to read them.
+type sparseFile interface {
+	// dataFrom returns the first offset from off on that does not lie in a hole: off itself
+	// where that is not known.
+	dataFrom(off int64) int64
+}
+
+// dataFrom returns the first offset in [off, end) that may not lie in a hole, or end.
+func dataFrom(f file, off, end int64) int64 {
+	if s, ok := f.(sparseFile); ok {
+		return min(end, max(off, s.dataFrom(off)))
+	}
+	return off
+}
+
+func (f *memFile) dataFrom(off int64) int64 {
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
+	return f.data.dataFrom(off)
+}
+
+// zeroRun is how many bytes at the beginning of p are zero, in whole steps of the alignment.
+func zeroRun(p []byte) int {
+	n := 0
+	for n+pageSize <= len(p) && bytes.Equal(p[n:n+pageSize], zeros[:pageSize]) {
+		n += pageSize
+	}
+	for n < len(p) && allZero(p[n:min(n+alignment, len(p))]) {
+		n = min(n+alignment, len(p))
+	}
+	return n
+}
 
 func allZero(p []byte) bool {
 	for len(p) >= 8 {

@@ -103,3 +103,13 @@ func (p *memPages) allocated() int64 {
 	}
 	return n
 }
+
+// dataFrom is the first offset from off on that lies in a page that is there, or the size.
+func (p *memPages) dataFrom(off int64) int64 {
+	for i := off / pageSize; i < int64(len(p.list)); i++ {
+		if p.list[i] != nil {
+			return max(off, i*pageSize)
+		}
+	}
+	return max(off, p.size)
+}

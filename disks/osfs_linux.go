@@ -79,6 +79,23 @@ func (o osFile) punch(off, n int64) error {
 	return err
 }
 
+// dataFrom asks for the end of a hole. All else reads and writes at offsets, so that nobody
+// minds where this leaves the file.
+func (o osFile) dataFrom(off int64) int64 {
+	next := off
+	o.hold(func(fd int) error { //nolint:errcheck // then nothing is known of holes
+		at, err := unix.Seek(fd, off, unix.SEEK_DATA)
+		if err == unix.ENXIO { // nothing but a hole, up to the end
+			at, err = unix.Seek(fd, 0, unix.SEEK_END)
+		}
+		if err == nil {
+			next = at
+		}
+		return err
+	})
+	return next
+}
+
 func (o osFile) expect(off, n int64) {
 	o.hold(func(fd int) error { return unix.Fadvise(fd, off, n, unix.FADV_WILLNEED) }) //nolint:errcheck // a hint
 }

@@ -137,9 +137,13 @@ func (d *Segments) walk(ctx context.Context, s *segment, size int64) ([]Entry, i
 }
 
 // resync returns the next offset from at on that may hold a header. It looks first where one
-// follows that was appended directly: at the next page.
+// follows that was appended directly: at the next page. Then it looks at more and more at a
+// time, since most holes are short.
 func (d *Segments) resync(ctx context.Context, s *segment, at, size int64, window []byte) int64 {
-	for n := pages(at) + alignment - at; at < size; n = int64(len(window)) {
+	for n, next := pages(at)+alignment-at, int64(pageSize); at < size; n, next = next, min(2*next, int64(len(window))) {
+		if at = dataFrom(s.f, at, size) / alignment * alignment; at >= size {
+			return size
+		}
 		p := window[:min(n, size-at)]
 		if d.readv(ctx, s, [][]byte{p}, at, len(p)) != nil {
 			return size
@@ -340,16 +344,19 @@ func (d *Segments) zeros(s *segment, h *holes, from, to int64) error {
 	window := windows.Get().(*[windowSize]byte)
 	defer windows.Put(window)
 	for from < to {
+		if next := dataFrom(s.f, from, to); next > from {
+			h.left += next - from
+			h.add(from, next)
+			from = next
+			continue
+		}
 		p := window[:min(windowSize, to-from)]
 		if err := s.f.readv([][]byte{p}, from); err != nil {
 			return err
 		}
 		h.left += int64(len(p))
 		for i := 0; i < len(p); {
-			end := i
-			for end < len(p) && allZero(p[end:min(end+alignment, len(p))]) {
-				end = min(end+alignment, len(p))
-			}
+			end := i + zeroRun(p[i:])
 			if end > i {
 				h.add(from+int64(i), from+int64(end))
 			}

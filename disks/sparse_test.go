@@ -1,0 +1,92 @@
+package disks
+
+import (
+	"bytes"
+	"os"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// TestDataFrom: what is skipped as a hole reads as zeros, and all that is not zero is found.
+func TestDataFrom(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(dir+"/segments", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, fs := range map[string]fileSystem{"memory": NewMemFS(), "directory": osFS{dir}} {
+		t.Run(name, func(t *testing.T) {
+			rapid.Check(t, func(t *rapid.T) {
+				f, err := fs.open("f", forCreating)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer fs.remove("f") //nolint:errcheck // it was made above
+				defer f.close()      //nolint:errcheck // as above
+				want := fill(t, f)
+				size := int64(len(want))
+				for at := rapid.Int64Range(0, 5000).Draw(t, "from"); at < size; at++ {
+					next := dataFrom(f, at, size)
+					if next < at || next > size {
+						t.Fatalf("data from %d, in a file of %d bytes: at %d", at, size, next)
+					}
+					if !allZero(want[at:next]) {
+						t.Fatalf("[%d, %d) is taken for a hole, and is not zero", at, next)
+					}
+					at = max(at+997, next)
+				}
+				end := rapid.Int64Range(0, size).Draw(t, "end")
+				least := rapid.Int64Range(0, end).Draw(t, "least")
+				from, err := zerosBefore(f, end, least)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if rest := bytes.TrimRight(want[least:end], "\x00"); from != least+int64(len(rest)) {
+					t.Errorf("zeros before %d from %d on: %d, want %d", end, least, from, least+int64(len(rest)))
+				}
+			})
+		})
+	}
+}
+
+// fill writes to a file, and punches holes in it, and returns what it holds then.
+func fill(t *rapid.T, f file) []byte {
+	var want []byte
+	for range rapid.IntRange(1, 8).Draw(t, "steps") {
+		off, n := rapid.IntRange(0, 60_000).Draw(t, "offset"), rapid.IntRange(1, 30_000).Draw(t, "length")
+		if end := min(off+n, len(want)); rapid.Bool().Draw(t, "punch") {
+			if end > off {
+				if err := f.punch(int64(off), int64(end-off)); err != nil {
+					t.Skip(err)
+				}
+				clear(want[off:end])
+			}
+			continue
+		}
+		p := bytes.Repeat([]byte{byte(rapid.IntRange(0, 1).Draw(t, "byte"))}, n)
+		if err := f.writev([][]byte{p}, int64(off)); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, make([]byte, max(0, off+n-len(want)))...)
+		copy(want[off:], p)
+	}
+	return want
+}
+
+func TestZeroRun(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := make([]byte, rapid.IntRange(0, 20_000).Draw(t, "size"))
+		first := len(p)
+		if len(p) > 0 && rapid.Bool().Draw(t, "set") {
+			first = rapid.IntRange(0, len(p)-1).Draw(t, "at")
+			p[first] = 1
+		}
+		want := len(p)
+		if first < len(p) {
+			want = first / alignment * alignment
+		}
+		if got := zeroRun(p); got != want {
+			t.Errorf("%d bytes, the first that is not zero at %d: %d, want %d", len(p), first, got, want)
+		}
+	})
+}
