@@ -338,7 +338,7 @@ func (t *tx) copy(r record, seq int64) (Object, error) {
 	r.Size = source.Size
 	if !r.Replace {
 		r.ContentType, r.Meta, r.Attributes = source.ContentType, source.Meta, source.Attributes
-		r.Attributes.Retention, r.Attributes.LegalHold, r.Attributes.ACL = Retention{}, false, ""
+		r.Attributes.Retention, r.Attributes.LegalHold, r.Attributes.Released, r.Attributes.ACL = Retention{}, false, false, ""
 	}
 	if old != nil && from == to && r.FromKey == r.Key && old.seq == src.seq {
 		old = src // the same row: its share was just made, and is dropped below

@@ -14,8 +14,9 @@ type Attributes struct {
 	Checksum  Checksum          `json:"checksum,omitzero"`
 	Retention Retention         `json:"retention,omitzero"`
 	LegalHold bool              `json:"legal_hold,omitempty"`
-	ACL       string            `json:"acl,omitempty"` // who else may use it, in its gateway's words
-	Upload    int64             `json:"-"`             // the multipart upload that the object was, or 0
+	Released  bool              `json:"released,omitempty"` // a legal hold was said to be off
+	ACL       string            `json:"acl,omitempty"`      // who else may use it, in its gateway's words
+	Upload    int64             `json:"-"`                  // the multipart upload that the object was, or 0
 }
 
 // A Checksum is a client's checksum of an object or a part.
@@ -42,6 +43,7 @@ const (
 	fieldLegalHold
 	fieldUpload
 	fieldACL
+	fieldReleased
 )
 
 func appendField(p []byte, tag uint64, value []byte) []byte {
@@ -72,6 +74,9 @@ func (a Attributes) append(p []byte) []byte {
 	}
 	if a.LegalHold {
 		p = appendField(p, fieldLegalHold, nil)
+	}
+	if a.Released {
+		p = appendField(p, fieldReleased, nil)
 	}
 	if a.Upload != 0 {
 		p = appendField(p, fieldUpload, binary.AppendVarint(nil, a.Upload))
@@ -109,6 +114,8 @@ func (d *decoder) attributesOf() (a Attributes) {
 			}
 		case fieldLegalHold:
 			a.LegalHold = true
+		case fieldReleased:
+			a.Released = true
 		case fieldUpload:
 			a.Upload = f.int()
 		case fieldACL:

@@ -26,7 +26,7 @@ func FuzzJournal(f *testing.F) {
 		{Kind: recRemoveBucket, Bucket: "bucket"},
 	}))
 	attributes := Attributes{ETag: "0cc1", Headers: map[string]string{"Cache-Control": "no-cache"}, Tags: map[string]string{"a": "b", "c": ""},
-		Checksum: Checksum{Algorithm: "CRC32C", Value: "AAAA==-3", Composite: true}, Retention: Retention{Mode: "GOVERNANCE", Until: time.Unix(1<<31, 0).UTC()}, LegalHold: true, Upload: 77}
+		Checksum: Checksum{Algorithm: "CRC32C", Value: "AAAA==-3", Composite: true}, Retention: Retention{Mode: "GOVERNANCE", Until: time.Unix(1<<31, 0).UTC()}, LegalHold: true, Released: true, Upload: 77}
 	f.Add(encodeJournal([]record{
 		{Kind: recMakeBucket, Bucket: "bucket", Meta: map[string]string{"acl": "{}"}},
 		{Kind: recPut, Bucket: "bucket", Key: "k", Size: 77, Layout: layout[1:], Attributes: attributes, IfMatch: "*"},

@@ -144,7 +144,7 @@ func (c *Cluster) Copy(ctx context.Context, fromBucket, fromKey, bucket, key str
 	}
 	if !o.Replace {
 		o.Attributes = src.Attributes
-		o.Retention, o.LegalHold, o.ACL = Retention{}, false, ""
+		o.Retention, o.LegalHold, o.Released, o.ACL = Retention{}, false, false, ""
 	}
 	return c.submit(ctx, &request{room: o.Room, user: o.User, rec: record{Kind: recCopy, Bucket: bucket, Key: key, Time: c.now(),
 		From: fromBucket, FromKey: fromKey, FromSequence: src.Sequence, Replace: o.Replace || o.ContentType != "" || o.Meta != nil,

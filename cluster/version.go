@@ -223,7 +223,7 @@ func (t *tx) setAttributes(r record) error {
 		a.Retention = r.Attributes.Retention
 	}
 	if r.Fields&setLegalHold != 0 {
-		a.LegalHold = r.Attributes.LegalHold
+		a.LegalHold, a.Released = r.Attributes.LegalHold, r.Attributes.Released
 	}
 	if r.Fields&setACL != 0 {
 		a.ACL = r.Attributes.ACL
@@ -270,7 +270,7 @@ func (c *Cluster) SetRetention(ctx context.Context, bucket, key, version string,
 
 // SetLegalHold puts a legal hold on a version of an object, or takes it away.
 func (c *Cluster) SetLegalHold(ctx context.Context, bucket, key, version string, on bool) error {
-	return c.setAttributes(ctx, bucket, key, version, setLegalHold, Attributes{LegalHold: on})
+	return c.setAttributes(ctx, bucket, key, version, setLegalHold, Attributes{LegalHold: on, Released: !on})
 }
 
 // SetACL replaces the access control list of a version of an object; "" takes it away.

@@ -16,24 +16,45 @@ type row struct {
 	call   call
 	status int
 	code   string
-	header map[string]string // of the answer; "" for one that must not be there
+	header map[string]string // of the answer; "" for one that must not be there, "*" for one that must
 	body   string            // is part of the answer's
+	not    string            // is no part of it
+}
+
+// at is a call with headers, given as names and values.
+func at(method, path, body string, headers ...string) call {
+	c := call{Method: method, Path: path, Body: body, Headers: map[string]string{}}
+	for i := 0; i+1 < len(headers); i += 2 {
+		c.Headers[headers[i]] = headers[i+1]
+	}
+	return c
+}
+
+// checkAll checks rows in their order.
+func checkAll(t *testing.T, rows []row) {
+	t.Helper()
+	for _, r := range rows {
+		r.check(t)
+	}
 }
 
 func (r row) check(t *testing.T) {
 	t.Helper()
 	a := r.call.do(t)
 	if a.Status != r.status || a.Code != r.code {
-		t.Errorf("%s: %s %s: %d %s, want %d %s\n%.300s", r.name, r.call.Method, r.call.Path, a.Status, a.Code, r.status, r.code, a.Body)
+		t.Errorf("%s: %s %.150s: %d %s, want %d %s\n%.300s", r.name, r.call.Method, r.call.Path, a.Status, a.Code, r.status, r.code, a.Body)
 		return
 	}
 	for name, want := range r.header {
-		if got := a.Header.Get(name); got != want {
+		if got := a.Header.Get(name); got != want && (want != "*" || got == "") {
 			t.Errorf("%s: %s %q, want %q", r.name, name, got, want)
 		}
 	}
 	if !strings.Contains(a.Body, r.body) {
 		t.Errorf("%s: %q is not in %.500s", r.name, r.body, a.Body)
+	}
+	if r.not != "" && strings.Contains(a.Body, r.not) {
+		t.Errorf("%s: %q is in %.500s", r.name, r.not, a.Body)
 	}
 	if a.Header.Get("X-Amz-Request-Id") == "" {
 		t.Errorf("%s: no request id", r.name)

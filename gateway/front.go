@@ -104,8 +104,10 @@ func (f *front) fail(err error, s subject) error {
 		return s3err.GetBucketErr(s3err.ErrNoSuchBucket, s.bucket)
 	case errors.Is(err, cluster.ErrBucketNotEmpty):
 		return s3err.GetBucketErr(s3err.ErrBucketNotEmpty, s.bucket)
+	case errors.Is(err, cluster.ErrObjectNotFound) && len(s.key) > cluster.MaxKey:
+		return s3err.GetKeyTooLongErr(int64(len(s.key)), cluster.MaxKey)
 	case errors.Is(err, cluster.ErrObjectNotFound):
-		return s3err.GetAPIError(s3err.ErrNoSuchKey)
+		return noSuchKey{s3err.GetAPIError(s3err.ErrNoSuchKey), s.key}
 	case errors.Is(err, cluster.ErrVersionNotFound):
 		return s3err.GetNoSuchVersionErr(s.key, s.version)
 	case errors.Is(err, cluster.ErrDeleteMarker):

@@ -347,7 +347,9 @@ func (s *Server) around(c fiber.Ctx) error {
 	var err error
 	refusal, answered := refused(&c.Request().Header), false
 	if refusal == nil {
-		refusal = improper(c)
+		if refusal = improper(c); refusal == nil {
+			refusal = unlike(c)
+		}
 		s.signRawPath(c)
 	}
 	if refusal == nil {
@@ -414,6 +416,7 @@ func mend(c fiber.Ctx) {
 	if n, ok := c.RequestCtx().UserValue(partsCount).(int); ok { // it does not tell how many there are
 		c.Response().SetBody(bytes.Replace(c.Response().Body(), []byte("<ObjectParts>"), fmt.Appendf(nil, "<ObjectParts><PartsCount>%d</PartsCount>", n), 1))
 	}
+	mendXML(c)
 	if c.Method() == http.MethodPost && c.Request().URI().QueryArgs().Has("delete") && malformed(c) {
 		id, host := utils.EnsureRequestIDs(c)
 		c.Status(http.StatusBadRequest).Response().SetBody(s3err.GetAPIError(s3err.ErrMalformedXML).XMLBody(id, host))

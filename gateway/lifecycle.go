@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/gofiber/fiber/v3"
 	"github.com/versity/versitygw/auth"
 	"github.com/versity/versitygw/s3api/middlewares"
@@ -48,8 +49,24 @@ type lifecycleRule struct {
 	Abort *struct {
 		Days int `xml:"DaysAfterInitiation"`
 	} `xml:"AbortIncompleteMultipartUpload,omitempty"`
-	Transitions           []struct{} `xml:"Transition" json:"-"`
-	NoncurrentTransitions []struct{} `xml:"NoncurrentVersionTransition" json:"-"`
+	Transitions           []transition `xml:"Transition" json:"-"`
+	NoncurrentTransitions []transition `xml:"NoncurrentVersionTransition" json:"-"`
+}
+
+// A transition is read to tell one that is not done from one that cannot be.
+type transition struct{ Date, StorageClass string }
+
+func (t transition) sound() bool {
+	_, err := lifecycleDate(t.Date)
+	return (t.Date == "" || err == nil) && t.StorageClass != "" && slices.Contains(types.TransitionStorageClass("").Values(), types.TransitionStorageClass(t.StorageClass))
+}
+
+// lifecycleDate reads a day, at midnight if it says when.
+func lifecycleDate(s string) (time.Time, error) {
+	if t, err := time.Parse(time.DateOnly, s); err == nil {
+		return t, nil
+	}
+	return time.Parse(time.RFC3339, s)
 }
 
 type lifecycleTag struct{ Key, Value string }
@@ -91,17 +108,49 @@ func readLifecycle(body []byte) (l lifecycle, err error) {
 			return l, invalid("InvalidArgument", "Rule ID must be unique, and of at most 255 characters: %.300s", r.ID)
 		case r.Status != "Enabled" && r.Status != "Disabled", r.Prefix == nil && r.Filter == nil, r.Prefix != nil && r.Filter != nil:
 			return l, malformed
+		case slices.ContainsFunc(append(slices.Clone(r.Transitions), r.NoncurrentTransitions...), func(t transition) bool { return !t.sound() }):
+			return l, malformed
 		case len(r.Transitions)+len(r.NoncurrentTransitions) > 0:
 			return l, s3err.APIError{Code: "NotImplemented", Description: "There is one kind of storage: transitions are not implemented.", HTTPStatusCode: http.StatusNotImplemented}
 		case r.Expiration == nil && r.Noncurrent == nil && r.Abort == nil:
 			return l, malformed
 		}
 		ids[r.ID] = true
-		if err := r.checkDays(); err != nil {
+		if err := errors.Join(r.checkDays(), r.checkFilter()); err != nil {
 			return l, err
 		}
 	}
 	return l, nil
+}
+
+// checkFilter refuses filters that say several things without And, or what cannot be.
+func (r lifecycleRule) checkFilter() error {
+	f := r.Filter
+	if f == nil {
+		return nil
+	}
+	if flags(f.Prefix != nil, f.Tag != nil, f.Greater != nil, f.Less != nil, f.And != nil) > 1 {
+		return s3err.GetAPIError(s3err.ErrMalformedXML)
+	}
+	keys := map[string]bool{}
+	if f.And != nil {
+		for _, t := range f.And.Tags {
+			if keys[t.Key] {
+				return invalid("InvalidRequest", "Duplicate Tag Keys are not allowed.")
+			}
+			keys[t.Key] = true
+		}
+		if f.And.Greater != nil && f.And.Less != nil && *f.And.Greater >= *f.And.Less {
+			return invalid("InvalidRequest", "'ObjectSizeLessThan' has to be a value greater than 'ObjectSizeGreaterThan'.")
+		}
+	}
+	switch tagged := f.Tag != nil || len(keys) > 0; {
+	case tagged && r.Abort != nil:
+		return invalid("InvalidRequest", "AbortIncompleteMultipartUpload cannot be specified with Tags.")
+	case tagged && r.Expiration != nil && r.Expiration.DeleteMarker:
+		return invalid("InvalidRequest", "ExpiredObjectDeleteMarker cannot be specified with Tags.")
+	}
+	return nil
 }
 
 func (r lifecycleRule) checkDays() error {
@@ -116,7 +165,7 @@ func (r lifecycleRule) checkDays() error {
 			return invalid("InvalidArgument", "'Days' for Expiration action must be a positive integer")
 		}
 		if e.Date != "" {
-			if t, err := time.Parse(time.RFC3339, e.Date); err != nil {
+			if t, err := lifecycleDate(e.Date); err != nil {
 				return s3err.GetAPIError(s3err.ErrMalformedXML)
 			} else if !t.Equal(t.Truncate(24 * time.Hour)) {
 				return invalid("InvalidArgument", "'Date' must be at midnight GMT")
@@ -125,6 +174,9 @@ func (r lifecycleRule) checkDays() error {
 	}
 	if r.Noncurrent != nil && r.Noncurrent.Days <= 0 {
 		return invalid("InvalidArgument", "'NoncurrentDays' for NoncurrentVersionExpiration action must be a positive integer")
+	}
+	if r.Noncurrent != nil && (r.Noncurrent.Newer < 0 || r.Noncurrent.Newer > 100) {
+		return invalid("InvalidArgument", "'NewerNoncurrentVersions' for NoncurrentVersionExpiration action must be a positive integer of at most 100")
 	}
 	if r.Abort != nil && r.Abort.Days <= 0 {
 		return invalid("InvalidArgument", "'DaysAfterInitiation' for AbortIncompleteMultipartUpload action must be a positive integer")
@@ -167,6 +219,9 @@ func (s *Server) lifecycle(c fiber.Ctx) error {
 	}
 	switch c.Method() {
 	case http.MethodPut:
+		if err := middlewares.VerifyChecksums(false, true, false)(c); err != nil {
+			return err
+		}
 		l, err := readLifecycle(c.Body())
 		if err != nil {
 			return err
@@ -234,7 +289,7 @@ func (l lifecycle) expires(o cluster.Object) (at time.Time, rule string, ok bool
 		case r.Expiration.Days > 0:
 			t = ends(o.Modified, r.Expiration.Days)
 		case r.Expiration.Date != "":
-			t, _ = time.Parse(time.RFC3339, r.Expiration.Date)
+			t, _ = lifecycleDate(r.Expiration.Date)
 		default:
 			continue
 		}
@@ -255,6 +310,27 @@ func (f *front) expiration(ctx context.Context, o cluster.Object) {
 	if l, ok := lifecycleOf(set); ok {
 		if at, rule, ok := l.expires(o); ok {
 			r.Response.Header.Set("x-amz-expiration", fmt.Sprintf(`expiry-date="%s", rule-id="%s"`, at.Format(http.TimeFormat), rule))
+		}
+	}
+}
+
+// abortion puts the end of an upload on an answer: when the first rule drops what is not complete.
+func (f *front) abortion(ctx context.Context, bucket, key string, begun time.Time) {
+	r := request(ctx)
+	set, err := f.settings(bucket)
+	if r == nil || err != nil || set[settingLifecycle] == "" {
+		return
+	}
+	l, _ := lifecycleOf(set)
+	var at time.Time
+	for _, rule := range l.Rules {
+		if rule.Abort == nil || !rule.fits(cluster.Object{Key: key}) {
+			continue
+		}
+		if t := ends(begun, rule.Abort.Days); at.IsZero() || t.Before(at) {
+			at = t
+			r.Response.Header.Set("x-amz-abort-date", at.Format(http.TimeFormat))
+			r.Response.Header.Set("x-amz-abort-rule-id", rule.ID)
 		}
 	}
 }

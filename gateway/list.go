@@ -38,10 +38,7 @@ func (e encoding) key(s string) string {
 // object is a line of a listing.
 func (e encoding) object(o cluster.Object, owner *types.Owner) s3response.Object {
 	out := s3response.Object{ETag: ptr(quoted(etagOf(o))), Key: ptr(e.key(o.Key)), LastModified: &o.Modified, Owner: owner, Size: &o.Size,
-		StorageClass: types.ObjectStorageClassStandard, ChecksumType: checksumType(o.Checksum)}
-	if c := o.Headers[headerClass]; c != "" {
-		out.StorageClass = types.ObjectStorageClass(c)
-	}
+		StorageClass: types.ObjectStorageClass(classOf(o.Headers)), ChecksumType: checksumType(o.Checksum)}
 	if o.Checksum.Algorithm != "" {
 		out.ChecksumAlgorithm = []types.ChecksumAlgorithm{types.ChecksumAlgorithm(o.Checksum.Algorithm)}
 	}
@@ -68,13 +65,21 @@ func (f *front) page(bucket, prefix, delimiter, after string, limit int32) (clus
 	return page, f.fail(err, subject{bucket: bucket})
 }
 
-func (f *front) owner(bucket string) *types.Owner {
+// ownersIn tells of the owners of a bucket's objects, most of which are the bucket's.
+func (f *front) ownersIn(bucket string) func(cluster.Object) *types.Owner {
 	set, err := f.settings(bucket)
 	if err != nil {
-		return nil
+		return func(cluster.Object) *types.Owner { return nil }
 	}
-	id := f.ownerOf(set)
-	return &types.Owner{ID: &id, DisplayName: &id}
+	mine := f.ownerOf(set)
+	owner := &types.Owner{ID: &mine, DisplayName: &mine}
+	return func(o cluster.Object) *types.Owner {
+		if o.ACL == "" {
+			return owner
+		}
+		id := f.objectACL(set, o).Owner
+		return &types.Owner{ID: &id, DisplayName: &id}
+	}
 }
 
 // ListObjects is the first version of listing.
@@ -90,9 +95,9 @@ func (f *front) ListObjects(ctx context.Context, in *s3.ListObjectsInput) (out s
 	}
 	out = s3response.ListObjectsResult{Name: &bucket, Prefix: ptrTo(e.key(prefix)), Marker: ptrTo(e.key(marker)), MaxKeys: in.MaxKeys, Delimiter: ptr(e.key(delimiter)),
 		IsTruncated: ptrTo(page.Next != ""), CommonPrefixes: e.prefixes(page.Prefixes), EncodingType: types.EncodingType(e)}
-	owner := f.owner(bucket)
+	owner := f.ownersIn(bucket)
 	for _, o := range page.Objects {
-		out.Contents = append(out.Contents, e.object(o, owner))
+		out.Contents = append(out.Contents, e.object(o, owner(o)))
 	}
 	if delimiter != "" {
 		out.NextMarker = ptr(e.key(page.Next))
@@ -128,12 +133,12 @@ func (f *front) ListObjectsV2(ctx context.Context, in *s3.ListObjectsV2Input) (o
 	if page.Next != "" {
 		out.NextContinuationToken = ptr(makeToken(page.Next))
 	}
-	var owner *types.Owner
+	owner := func(cluster.Object) *types.Owner { return nil }
 	if in.FetchOwner != nil && *in.FetchOwner {
-		owner = f.owner(bucket)
+		owner = f.ownersIn(bucket)
 	}
 	for _, o := range page.Objects {
-		out.Contents = append(out.Contents, e.object(o, owner))
+		out.Contents = append(out.Contents, e.object(o, owner(o)))
 	}
 	return out, nil
 }
@@ -154,7 +159,7 @@ func (f *front) ListObjectVersions(ctx context.Context, in *s3.ListObjectVersion
 	}
 	out = s3response.ListVersionsResult{Name: &bucket, Prefix: ptrTo(e.key(prefix)), Delimiter: ptr(e.key(delimiter)), KeyMarker: ptrTo(e.key(key)), VersionIdMarker: ptrTo(version),
 		MaxKeys: in.MaxKeys, EncodingType: types.EncodingType(e), IsTruncated: ptrTo(false)}
-	owner := f.owner(bucket)
+	owner := f.ownersIn(bucket)
 	n, seen, lastKey, lastVersion := int32(0), "", "", ""
 	if strings.HasPrefix(key, prefix) && delimiter != "" && strings.HasSuffix(key, delimiter) {
 		seen = key // the marker is a prefix that was listed
@@ -183,7 +188,7 @@ func (f *front) ListObjectVersions(ctx context.Context, in *s3.ListObjectVersion
 			return true
 		}
 		lastKey, lastVersion = o.Key, o.VersionID()
-		e.version(&out, o, owner)
+		e.version(&out, o, owner(o))
 		return true
 	})
 	return out, f.fail(err, subject{bucket: bucket, version: version})

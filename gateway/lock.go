@@ -1,9 +1,11 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"strings"
 	"time"
 
@@ -45,7 +47,7 @@ func (f *front) lock(bucket string, a *cluster.Attributes, mode string, until *t
 	case err != nil:
 		return err
 	}
-	a.LegalHold = hold == types.ObjectLockLegalHoldStatusOn
+	a.LegalHold, a.Released = hold == types.ObjectLockLegalHoldStatusOn, hold == types.ObjectLockLegalHoldStatusOff
 	if mode != "" && until != nil {
 		a.Retention = cluster.Retention{Mode: strings.Clone(mode), Until: *until}
 	} else if d := c.DefaultRetention; d != nil {
@@ -63,8 +65,11 @@ func (f *front) lock(bucket string, a *cluster.Attributes, mode string, until *t
 
 // lockOf is what an answer says of an object's lock.
 func lockOf(o cluster.Object) (mode types.ObjectLockMode, until *time.Time, hold types.ObjectLockLegalHoldStatus) {
-	if o.LegalHold {
+	switch {
+	case o.LegalHold:
 		hold = types.ObjectLockLegalHoldStatusOn
+	case o.Released:
+		hold = types.ObjectLockLegalHoldStatusOff
 	}
 	if o.Retention.Mode != "" {
 		mode, until = types.ObjectLockMode(o.Retention.Mode), &o.Retention.Until
@@ -80,6 +85,13 @@ func (f *front) PutObjectLockConfiguration(_ context.Context, bucket string, con
 	}
 	if set[cluster.SettingVersioning] != cluster.VersioningEnabled {
 		return s3err.GetAPIError(s3err.ErrObjectLockConfigurationNotAllowed)
+	}
+	var c auth.BucketLockConfig
+	if err := json.Unmarshal(config, &c); err != nil {
+		return err
+	}
+	if d := c.DefaultRetention; d != nil && d.Days == nil && d.Years == nil {
+		return s3err.GetAPIError(s3err.ErrMalformedXML)
 	}
 	return f.set(bucket, settingLock, config)
 }
@@ -116,6 +128,16 @@ func (f *front) PutObjectRetention(_ context.Context, bucket, key, version strin
 	return f.fail(f.store.SetRetention(f.ctx, about.bucket, about.key, about.version, r), about)
 }
 
+// noLock is the error of a version of whose lock nothing was said. Whoever asks for it gets 404;
+// the front end, when it decides on something else, looks for its own.
+func noLock(ctx context.Context) error {
+	e := s3err.GetAPIError(s3err.ErrNoSuchObjectLockConfiguration)
+	if r := request(ctx); r != nil && r.IsGet() {
+		e.HTTPStatusCode = http.StatusNotFound
+	}
+	return e
+}
+
 // GetObjectRetention returns a version's retention.
 func (f *front) GetObjectRetention(ctx context.Context, bucket, key, version string) ([]byte, error) {
 	_, o, err := f.locked(bucket, key, version)
@@ -127,7 +149,7 @@ func (f *front) GetObjectRetention(ctx context.Context, bucket, key, version str
 		return nil, err
 	}
 	if o.Retention.Mode == "" {
-		return nil, s3err.GetAPIError(s3err.ErrNoSuchObjectLockConfiguration)
+		return nil, noLock(ctx)
 	}
 	return []byte(asJSON(types.ObjectLockRetention{Mode: types.ObjectLockRetentionMode(o.Retention.Mode), RetainUntilDate: &o.Retention.Until})), nil
 }
@@ -141,11 +163,15 @@ func (f *front) PutObjectLegalHold(_ context.Context, bucket, key, version strin
 	return f.fail(f.store.SetLegalHold(f.ctx, about.bucket, about.key, about.version, on), about)
 }
 
-// GetObjectLegalHold tells whether a version is held.
-func (f *front) GetObjectLegalHold(_ context.Context, bucket, key, version string) (*bool, error) {
+// GetObjectLegalHold tells whether a version is held; of one of which nothing was ever said, it
+// is an error to ask for it.
+func (f *front) GetObjectLegalHold(ctx context.Context, bucket, key, version string) (*bool, error) {
 	_, o, err := f.locked(bucket, key, version)
 	if err != nil {
 		return nil, err
+	}
+	if r := request(ctx); r != nil && r.IsGet() && !o.LegalHold && !o.Released {
+		return nil, noLock(ctx)
 	}
 	return &o.LegalHold, nil
 }
@@ -158,7 +184,10 @@ func (f *front) GetObjectTagging(_ context.Context, bucket, key, version string)
 }
 
 // PutObjectTagging replaces a version's tags.
-func (f *front) PutObjectTagging(_ context.Context, bucket, key, version string, tags map[string]string) error {
+func (f *front) PutObjectTagging(ctx context.Context, bucket, key, version string, tags map[string]string) error {
+	if r := request(ctx); r != nil && r.IsPut() && !bytes.Contains(r.Request.Body(), []byte("TagSet")) { // the front end takes none for an empty one
+		return s3err.GetAPIError(s3err.ErrMalformedXML)
+	}
 	about := subject{bucket: strings.Clone(bucket), key: strings.Clone(key), version: strings.Clone(version)}
 	return f.fail(f.store.SetTags(f.ctx, about.bucket, about.key, about.version, cloned(tags)), about)
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/valyala/fasthttp"
 	"github.com/versity/versitygw/backend"
 	"github.com/versity/versitygw/s3err"
 	"github.com/versity/versitygw/s3response"
@@ -122,7 +123,7 @@ func (f *front) putOptions(ctx context.Context, in s3response.PutObjectInput, ab
 	if err != nil {
 		return o, err
 	}
-	o = cluster.PutOptions{Room: roomOf(ctx), User: who(ctx), ContentType: str(in.ContentType), Meta: cloned(in.Metadata), Size: hint(in.ContentLength), Attributes: cluster.Attributes{Tags: tags,
+	o = cluster.PutOptions{Room: roomOf(ctx), User: who(ctx), ContentType: str(in.ContentType), Meta: plainWords(cloned(in.Metadata)), Size: hint(in.ContentLength), Attributes: cluster.Attributes{Tags: tags,
 		Headers: headers(in.CacheControl, in.ContentDisposition, in.ContentEncoding, in.ContentLanguage, in.Expires, in.WebsiteRedirectLocation, class)}}
 	if o.ACL, err = f.putACL(ctx, about.bucket); err != nil {
 		return o, err
@@ -136,7 +137,7 @@ func (f *front) putOptions(ctx context.Context, in s3response.PutObjectInput, ab
 // conditions takes the conditions of a write into o. Those that fail now fail before the
 // body is read; the store decides again when it commits.
 func (f *front) conditions(o *cluster.PutOptions, ifMatch, ifNoneMatch *string, about subject) error {
-	o.IfMatch, o.IfAbsent = str(ifMatch), ifNoneMatch != nil
+	o.IfMatch, o.IfAbsent = strings.Trim(str(ifMatch), `"`), ifNoneMatch != nil
 	switch {
 	case ifMatch == nil && ifNoneMatch == nil:
 		return nil
@@ -148,7 +149,7 @@ func (f *front) conditions(o *cluster.PutOptions, ifMatch, ifNoneMatch *string, 
 	now, err := f.store.Head(f.ctx, about.bucket, about.key, "")
 	switch {
 	case errors.Is(err, cluster.ErrObjectNotFound) && o.IfMatch != "":
-		return s3err.GetAPIError(s3err.ErrNoSuchKey)
+		return f.fail(err, about)
 	case errors.Is(err, cluster.ErrObjectNotFound):
 		return nil
 	case err != nil:
@@ -157,6 +158,14 @@ func (f *front) conditions(o *cluster.PutOptions, ifMatch, ifNoneMatch *string, 
 		return s3err.GetPreconditionFailedErr(s3err.ConditionIfNoneMatch)
 	case o.IfMatch != "*" && o.IfMatch != etagOf(now):
 		return s3err.GetPreconditionFailedErr(s3err.ConditionIfMatch)
+	}
+	return nil
+}
+
+// headerOf is a header of a request, nil when it is not there.
+func headerOf(r *fasthttp.RequestCtx, name string) *string {
+	if v := r.Request.Header.Peek(name); len(v) > 0 {
+		return ptr(string(v))
 	}
 	return nil
 }
@@ -268,6 +277,28 @@ func tagIn(list, etag string) bool {
 	return false
 }
 
+// tellOf puts on an answer without the object what there is to say of it: which it is, to who
+// has it already, and how long, to who asked for more (RFC 9110, sections 15.4.5 and 15.5.17).
+func tellOf(ctx context.Context, o cluster.Object, err error) {
+	r := request(ctx)
+	var s3 s3err.S3Error
+	if r == nil || !errors.As(err, &s3) {
+		return
+	}
+	switch h := &r.Response.Header; s3.StatusCode() {
+	case http.StatusNotModified:
+		h.Set("ETag", quoted(etagOf(o)))
+		h.Set("Last-Modified", o.Modified.UTC().Format(http.TimeFormat))
+		for _, name := range []string{headerCache, headerExpires} {
+			if v := o.Headers[name]; v != "" {
+				h.Set(name, v)
+			}
+		}
+	case http.StatusRequestedRangeNotSatisfiable:
+		h.Set("Content-Range", fmt.Sprintf("bytes */%d", o.Size))
+	}
+}
+
 // body is what GET sends; closing it lets go of the stripes.
 type body struct {
 	cluster.Reader
@@ -300,6 +331,7 @@ func (f *front) GetObject(ctx context.Context, in *s3.GetObjectInput) (*s3.GetOb
 		if err == nil {
 			s, err = f.choose(o, in.Range, in.PartNumber)
 		}
+		tellOf(ctx, o, err)
 		return s.from, s.length, err
 	}})
 	if errors.Is(err, cluster.ErrObjectNotFound) || errors.Is(err, cluster.ErrDeleteMarker) {
@@ -342,7 +374,7 @@ func (f *front) GetObject(ctx context.Context, in *s3.GetObjectInput) (*s3.GetOb
 	}
 	sum, h := sumsOf(c), o.Headers
 	out.AcceptRanges, out.ContentLength, out.ContentRange, out.PartsCount = ptr("bytes"), &s.length, s.header, s.parts
-	out.ETag, out.LastModified, out.ContentType, out.Metadata = ptr(quoted(etagOf(o))), &o.Modified, ptr(o.ContentType), o.Meta
+	out.ETag, out.LastModified, out.ContentType, out.Metadata = ptr(quoted(etagOf(o))), &o.Modified, ptr(o.ContentType), encodedWords(o.Meta)
 	out.CacheControl, out.ContentDisposition, out.ContentEncoding, out.ContentLanguage = ptr(h[headerCache]), ptr(h[headerDisposition]), ptr(h[headerEncoding]), ptr(h[headerLanguage])
 	out.ExpiresString, out.WebsiteRedirectLocation, out.StorageClass = ptr(h[headerExpires]), ptr(h[headerRedirect]), types.StorageClass(h[headerClass])
 	out.ChecksumCRC32, out.ChecksumCRC32C, out.ChecksumCRC64NVME, out.ChecksumSHA1, out.ChecksumSHA256, out.ChecksumMD5, out.ChecksumSHA512, out.ChecksumXXHASH64, out.ChecksumXXHASH3, out.ChecksumXXHASH128 = sum.CRC32, sum.CRC32C, sum.CRC64NVME, sum.SHA1, sum.SHA256, sum.MD5, sum.SHA512, sum.XXHASH64, sum.XXHASH3, sum.XXHASH128
@@ -370,11 +402,13 @@ func (f *front) HeadObject(ctx context.Context, in *s3.HeadObjectInput) (*s3.Hea
 		}
 		return nil, f.fail(err, about)
 	}
-	if err := (conditions{in.IfMatch, in.IfNoneMatch, in.IfModifiedSince, in.IfUnmodifiedSince}).check(etagOf(o), o.Modified); err != nil {
-		return nil, err
+	var s selection
+	err = conditions{in.IfMatch, in.IfNoneMatch, in.IfModifiedSince, in.IfUnmodifiedSince}.check(etagOf(o), o.Modified)
+	if err == nil {
+		s, err = f.choose(o, in.Range, in.PartNumber)
 	}
-	s, err := f.choose(o, in.Range, in.PartNumber)
 	if err != nil {
+		tellOf(ctx, o, err)
 		return nil, err
 	}
 	f.expiration(ctx, o)
@@ -385,7 +419,7 @@ func (f *front) HeadObject(ctx context.Context, in *s3.HeadObjectInput) (*s3.Hea
 	sum, h := sumsOf(c), o.Headers
 	mode, until, hold := lockOf(o)
 	return &s3.HeadObjectOutput{AcceptRanges: ptr("bytes"), ContentLength: &s.length, ContentRange: s.header, PartsCount: s.parts,
-		ETag: ptr(quoted(etagOf(o))), LastModified: &o.Modified, ContentType: ptr(o.ContentType), Metadata: o.Meta,
+		ETag: ptr(quoted(etagOf(o))), LastModified: &o.Modified, ContentType: ptr(o.ContentType), Metadata: encodedWords(o.Meta),
 		CacheControl: ptr(h[headerCache]), ContentDisposition: ptr(h[headerDisposition]), ContentEncoding: ptr(h[headerEncoding]), ContentLanguage: ptr(h[headerLanguage]),
 		ExpiresString: ptr(h[headerExpires]), WebsiteRedirectLocation: ptr(h[headerRedirect]), StorageClass: types.StorageClass(h[headerClass]),
 		ChecksumCRC32: sum.CRC32, ChecksumCRC32C: sum.CRC32C, ChecksumCRC64NVME: sum.CRC64NVME, ChecksumSHA1: sum.SHA1, ChecksumSHA256: sum.SHA256, ChecksumMD5: sum.MD5, ChecksumSHA512: sum.SHA512, ChecksumXXHASH64: sum.XXHASH64, ChecksumXXHASH3: sum.XXHASH3, ChecksumXXHASH128: sum.XXHASH128,
@@ -409,11 +443,7 @@ func (f *front) GetObjectAttributes(ctx context.Context, in *s3.GetObjectAttribu
 	if err != nil {
 		return out, f.fail(err, about)
 	}
-	class := types.StorageClass(o.Headers[headerClass])
-	if class == "" {
-		class = types.StorageClassStandard
-	}
-	out = s3response.GetObjectAttributesResponse{ETag: ptr(etagOf(o)), ObjectSize: &o.Size, StorageClass: class, VersionId: f.answered(o, version), LastModified: &o.Modified}
+	out = s3response.GetObjectAttributesResponse{ETag: ptr(etagOf(o)), ObjectSize: &o.Size, StorageClass: classOf(o.Headers), VersionId: f.answered(o, version), LastModified: &o.Modified}
 	if o.Checksum.Algorithm != "" {
 		s := sumsOf(o.Checksum)
 		out.Checksum = &types.Checksum{ChecksumCRC32: s.CRC32, ChecksumCRC32C: s.CRC32C, ChecksumCRC64NVME: s.CRC64NVME, ChecksumSHA1: s.SHA1, ChecksumSHA256: s.SHA256, ChecksumMD5: s.MD5, ChecksumSHA512: s.SHA512, ChecksumXXHASH64: s.XXHASH64, ChecksumXXHASH3: s.XXHASH3, ChecksumXXHASH128: s.XXHASH128, ChecksumType: checksumType(o.Checksum)}
@@ -478,7 +508,9 @@ func (f *front) delete(user string, in *s3.DeleteObjectInput) (*s3.DeleteObjectO
 	}
 	gone, err := f.store.DeleteVersion(f.ctx, bucket, key, o)
 	switch {
-	case errors.Is(err, cluster.ErrObjectNotFound) && o.IfMatch == "", errors.Is(err, cluster.ErrVersionNotFound):
+	case errors.Is(err, cluster.ErrObjectNotFound) && len(key) > cluster.MaxKey:
+		return nil, nil, f.fail(err, about)
+	case errors.Is(err, cluster.ErrObjectNotFound), errors.Is(err, cluster.ErrVersionNotFound): // gone it is, whatever was to match
 		return &s3.DeleteObjectOutput{VersionId: ptr(version)}, nil, nil
 	case errors.Is(err, cluster.ErrPrecondition):
 		return nil, nil, s3err.GetPreconditionFailedErr(s3err.ConditionIfMatch)
@@ -507,8 +539,9 @@ func (f *front) DeleteObjects(ctx context.Context, in *s3.DeleteObjectsInput) (s
 	if _, err := f.settings(bucket); err != nil {
 		return res, err
 	}
-	list, quiet, user := in.Delete.Objects, isQuiet(ctx), who(ctx)
-	if len(list) > 1000 {
+	doc := deleteDoc(ctx)
+	list, quiet, user := in.Delete.Objects, doc.Quiet, who(ctx)
+	if len(list) > 1000 || doc.XMLName.Local != "Delete" {
 		return res, s3err.GetAPIError(s3err.ErrMalformedXML)
 	}
 	outcomes := make([]outcome, len(list))
@@ -555,12 +588,17 @@ func (f *front) DeleteObjects(ctx context.Context, in *s3.DeleteObjectsInput) (s
 	return res, nil
 }
 
-// isQuiet tells whether a delete of many wants to hear of errors only, which the front end
-// does not pass on.
-func isQuiet(ctx context.Context) bool {
-	var doc struct{ Quiet bool }
-	r := request(ctx)
-	return r != nil && xml.Unmarshal(r.Request.Body(), &doc) == nil && doc.Quiet
+// deleteDoc is what the front end does not pass on of a delete of many: whether it is one, and
+// wants to hear of errors only.
+func deleteDoc(ctx context.Context) (doc struct {
+	XMLName xml.Name
+	Quiet   bool
+}) {
+	doc.XMLName.Local = "Delete"
+	if r := request(ctx); r != nil {
+		_ = xml.Unmarshal(r.Request.Body(), &doc) // which the front end has read before
+	}
+	return doc
 }
 
 // CopyObject makes an object that shares the bytes of another.
@@ -586,6 +624,12 @@ func (f *front) CopyObject(ctx context.Context, in s3response.CopyObjectInput) (
 	if err := f.lock(bucket, &o.Attributes, string(in.ObjectLockMode), in.ObjectLockRetainUntilDate, in.ObjectLockLegalHoldStatus); err != nil {
 		return out, err
 	}
+	about := subject{bucket: bucket, key: key, version: from.version}
+	if r := request(ctx); r != nil { // the front end does not pass these on
+		if err := f.conditions(&o, headerOf(r, "If-Match"), headerOf(r, "If-None-Match"), about); err != nil {
+			return out, err
+		}
+	}
 	o.Version = src.VersionID()
 	if a := strings.Clone(string(in.ChecksumAlgorithm)); a != "" && (a != src.Checksum.Algorithm || src.Checksum.Composite) {
 		if o.Checksum, err = f.checksumOf(src, a); err != nil {
@@ -594,7 +638,7 @@ func (f *front) CopyObject(ctx context.Context, in s3response.CopyObjectInput) (
 	}
 	obj, err := f.store.Copy(f.ctx, from.bucket, from.key, bucket, key, o)
 	if err != nil {
-		return out, f.fail(err, subject{bucket: bucket, key: key, version: from.version})
+		return out, f.conditionFailed(err, o, about)
 	}
 	f.spent(ctx, "copy", obj.Energy)
 	s := sumsOf(obj.Checksum)
@@ -646,7 +690,7 @@ func (f *front) copyOptions(ctx context.Context, in s3response.CopyObjectInput, 
 		return o, err
 	}
 	o = cluster.PutOptions{Room: roomOf(ctx), User: who(ctx), Replace: true, ContentType: src.ContentType, Meta: src.Meta, Attributes: src.Attributes}
-	o.Retention, o.LegalHold = cluster.Retention{}, false
+	o.Retention, o.LegalHold, o.Released = cluster.Retention{}, false, false
 	if o.ACL, err = f.putACL(ctx, str(in.Bucket)); err != nil {
 		return o, err
 	}
@@ -656,7 +700,7 @@ func (f *front) copyOptions(ctx context.Context, in s3response.CopyObjectInput, 
 	}
 	delete(o.Headers, headerRedirect)
 	if in.MetadataDirective == types.MetadataDirectiveReplace {
-		o.ContentType, o.Meta = str(in.ContentType), cloned(in.Metadata)
+		o.ContentType, o.Meta = str(in.ContentType), plainWords(cloned(in.Metadata))
 		o.Headers = headers(in.CacheControl, in.ContentDisposition, in.ContentEncoding, in.ContentLanguage, in.Expires, nil, "")
 	}
 	if v := str(in.WebsiteRedirectLocation); v != "" {

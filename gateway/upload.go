@@ -55,7 +55,7 @@ func (f *front) CreateMultipartUpload(ctx context.Context, in s3response.CreateM
 	if err != nil {
 		return out, err
 	}
-	o := cluster.PutOptions{User: who(ctx), ContentType: str(in.ContentType), Meta: cloned(in.Metadata), Attributes: cluster.Attributes{Tags: tags,
+	o := cluster.PutOptions{User: who(ctx), ContentType: str(in.ContentType), Meta: plainWords(cloned(in.Metadata)), Attributes: cluster.Attributes{Tags: tags,
 		Headers: headers(in.CacheControl, in.ContentDisposition, in.ContentEncoding, in.ContentLanguage, in.Expires, in.WebsiteRedirectLocation, class)}}
 	if a := strings.Clone(string(in.ChecksumAlgorithm)); a != "" {
 		if _, err := newHash(a); err != nil {
@@ -73,6 +73,7 @@ func (f *front) CreateMultipartUpload(ctx context.Context, in s3response.CreateM
 	if err != nil {
 		return out, f.fail(err, about)
 	}
+	f.abortion(ctx, bucket, key, u.Created)
 	return s3response.InitiateMultipartUploadResult{Bucket: bucket, Key: key, UploadId: u.ID}, nil
 }
 
@@ -409,7 +410,10 @@ func (f *front) ListMultipartUploads(ctx context.Context, in *s3.ListMultipartUp
 	if key == "" {
 		upload = ""
 	}
-	owner := f.owner(bucket)
+	set, err := f.settings(bucket)
+	if err != nil {
+		return out, err
+	}
 	out = s3response.ListMultipartUploadsResult{Bucket: bucket, Prefix: e.key(prefix), Delimiter: e.key(delimiter), KeyMarker: e.key(key), UploadIDMarker: upload,
 		EncodingType: string(e), MaxUploads: int(*in.MaxUploads)}
 	seen := ""
@@ -436,12 +440,11 @@ func (f *front) ListMultipartUploads(ctx context.Context, in *s3.ListMultipartUp
 			return true
 		}
 		out.NextKeyMarker, out.NextUploadIDMarker = e.key(u.Key), u.ID
-		line := s3response.Upload{Key: e.key(u.Key), UploadID: u.ID, Initiated: u.Created, StorageClass: types.StorageClassStandard,
+		line := s3response.Upload{Key: e.key(u.Key), UploadID: u.ID, Initiated: u.Created, StorageClass: classOf(u.Headers),
 			ChecksumAlgorithm: types.ChecksumAlgorithm(u.Checksum.Algorithm), ChecksumType: checksumType(u.Checksum)}
-		if owner != nil {
-			line.Owner = s3response.Owner{ID: *owner.ID, DisplayName: *owner.ID}
-			line.Initiator = s3response.Initiator(line.Owner)
-		}
+		who := f.objectACL(set, cluster.Object{Attributes: u.Attributes}).Owner
+		line.Owner = s3response.Owner{ID: who, DisplayName: who}
+		line.Initiator = s3response.Initiator(line.Owner)
 		out.Uploads = append(out.Uploads, line)
 		return true
 	})
@@ -452,6 +455,14 @@ func (f *front) ListMultipartUploads(ctx context.Context, in *s3.ListMultipartUp
 		return out, s3err.GetInvalidArgumentErr(s3err.InvalidArgUploadIdMarker, upload)
 	}
 	return out, f.fail(err, subject{bucket: bucket, upload: upload})
+}
+
+// classOf is the storage class among stored headers.
+func classOf(headers map[string]string) types.StorageClass {
+	if c := headers[headerClass]; c != "" {
+		return types.StorageClass(c)
+	}
+	return types.StorageClassStandard
 }
 
 // ListParts lists the parts of an upload.
@@ -467,15 +478,17 @@ func (f *front) ListParts(ctx context.Context, in *s3.ListPartsInput) (out s3res
 	if err != nil {
 		return out, f.fail(err, about)
 	}
+	f.abortion(ctx, bucket, key, u.Created)
 	limit := int(*in.MaxParts)
 	parts, err := f.store.Parts(f.ctx, bucket, key, upload, after, limit+1)
 	if err != nil {
 		return out, f.fail(err, about)
 	}
-	out = s3response.ListPartsResult{Bucket: bucket, Key: key, UploadID: upload, StorageClass: types.StorageClassStandard, PartNumberMarker: after, MaxParts: limit,
+	out = s3response.ListPartsResult{Bucket: bucket, Key: key, UploadID: upload, StorageClass: classOf(u.Headers), PartNumberMarker: after, MaxParts: limit,
 		ChecksumAlgorithm: types.ChecksumAlgorithm(u.Checksum.Algorithm), ChecksumType: checksumType(u.Checksum)}
-	if owner := f.owner(bucket); owner != nil {
-		out.Owner = s3response.Owner{ID: *owner.ID, DisplayName: *owner.ID}
+	if set, err := f.settings(bucket); err == nil {
+		who := f.objectACL(set, cluster.Object{Attributes: u.Attributes}).Owner
+		out.Owner = s3response.Owner{ID: who, DisplayName: who}
 		out.Initiator = s3response.Initiator(out.Owner)
 	}
 	if len(parts) > limit {

@@ -191,7 +191,7 @@ func TestObjectLock(t *testing.T) {
 	}
 	call{Method: "PUT", Path: "/" + b + "?versioning", Body: "<VersioningConfiguration><Status>Suspended</Status></VersioningConfiguration>"}.want(t, 409, "InvalidBucketState")
 	until := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
-	v := putObject(t, b, "k", "x", "x-amz-object-lock-mode", "GOVERNANCE", "x-amz-object-lock-retain-until-date", until).Header.Get("X-Amz-Version-Id")
+	v := putObject(t, b, "k", "x", "x-amz-object-lock-mode", "GOVERNANCE", "x-amz-object-lock-retain-until-date", until, "Content-MD5", md5Header("x")["Content-MD5"]).Header.Get("X-Amz-Version-Id")
 	if a := (call{Method: "HEAD", Path: "/" + b + "/k"}).want(t, 200, ""); a.Header.Get("X-Amz-Object-Lock-Mode") != "GOVERNANCE" || a.Header.Get("X-Amz-Object-Lock-Retain-Until-Date") == "" {
 		t.Errorf("%v", a.Header)
 	}
