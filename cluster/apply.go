@@ -478,18 +478,19 @@ func (t *tx) relocate(m move) (bool, error) {
 }
 
 // freeStripes marks the data of stripes as gone, and forgets those without a journal that is
-// to be kept.
+// to be kept. What is known to be bad beside a journal stays known: that may be bad too.
 func (t *tx) freeStripes(list []*stripe, keep func(*stripe) bool) error {
 	for _, s := range list {
 		t.touched.stripe(s.ID)
-		q := `DELETE FROM stripes WHERE id = ?`
+		q, first := `DELETE FROM stripes WHERE id = ?`, -1
+		columns := len(s.Places)
 		if keep(s) {
-			q = `UPDATE stripes SET freed = 1 WHERE id = ?`
+			q, first, columns = `UPDATE stripes SET freed = 1 WHERE id = ?`, s.first(), len(s.Columns)
 		}
 		if err := t.exec(q, int64(s.ID)); err != nil {
 			return err
 		}
-		if err := t.exec(`DELETE FROM damage WHERE stripe = ?`, int64(s.ID)); err != nil {
+		if err := t.exec(`DELETE FROM damage WHERE stripe = ? AND shard < ? AND shard <> ?`, int64(s.ID), columns, first); err != nil {
 			return err
 		}
 	}

@@ -163,19 +163,7 @@ func TestMoveWithoutJournal(t *testing.T) {
 		t.Fatalf("%v, %v", s, err)
 	}
 	i := len(s.Places) - 1
-	at, d := s.Places[i], c.disk(s.Places[i].Disk)
-	name := fmt.Sprintf("segments/%08d.seg", at.Segment)
-	for off := int64(at.Offset) + int64(at.Length) - 1; ; off-- {
-		if err := m.fs[int32(at.Disk)].Flip(name, off, 1); err != nil || off <= int64(at.Offset) {
-			t.Fatalf("no bit of it is its journal's alone: %v", err)
-		}
-		_, whole := d.ReadShard(ctx, at.Address)
-		data := d.Read(ctx, s.ref(i), 0, make([]byte, s.size(i)))
-		if whole != nil && data == nil {
-			break
-		}
-		m.fs[int32(at.Disk)].Flip(name, off, 1) //nolint:errcheck // as before
-	}
+	rotJournal(t, c, m, s, i)
 	to := placement.DiskID(-1)
 	for _, id := range c.diskIDs() {
 		if !slices.Contains(s.row(), id) {
@@ -197,6 +185,24 @@ func TestMoveWithoutJournal(t *testing.T) {
 	}
 	if err := c.disk(to).Read(ctx, s.ref(i), 0, make([]byte, s.size(i))); err != nil {
 		t.Errorf("what was moved: %v", err)
+	}
+}
+
+// rotJournal flips a bit of the journal in shard i, which leaves its data whole.
+func rotJournal(t *testing.T, c *Cluster, m *memDisks, s *stripe, i int) {
+	t.Helper()
+	at, d := s.Places[i], c.disk(s.Places[i].Disk)
+	name := fmt.Sprintf("segments/%08d.seg", at.Segment)
+	for off := int64(at.Offset) + int64(at.Length) - 1; ; off-- {
+		if err := m.fs[int32(at.Disk)].Flip(name, off, 1); err != nil || off <= int64(at.Offset) {
+			t.Fatalf("no bit of it is its journal's alone: %v", err)
+		}
+		_, whole := d.ReadShard(ctx, at.Address)
+		data := d.Read(ctx, s.ref(i), 0, make([]byte, s.size(i)))
+		if whole != nil && data == nil {
+			return
+		}
+		m.fs[int32(at.Disk)].Flip(name, off, 1) //nolint:errcheck // as before
 	}
 }
 

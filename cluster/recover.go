@@ -189,6 +189,7 @@ type recovery struct {
 	journals map[uint64][]place          // by sequence
 	before   map[uint64]uint64           // by sequence: the newest committed when it was tried
 	kept     map[uint64]bool             // sequences of batches that count and are above the checkpoint
+	spoilt   []damage                    // shards that were chosen for their data: their journals do not verify
 	from     *catalog                    // a copy of a catalog to begin from, or nil
 	floor    uint64                      // the batch whose state from holds
 	shipped  *shipped                    // the journals after it that a standby has, or nil
@@ -347,7 +348,7 @@ func (r *recovery) choose(ctx context.Context) error {
 				}
 			}
 		}
-		f.claims = nil
+		f.claims = slices.DeleteFunc(f.claims, func(c claim) bool { return c.journal == 0 || f.Places[c.index].Disk != none })
 	}
 	return nil
 }
@@ -373,14 +374,34 @@ func (r *recovery) chooseShard(ctx context.Context, f *found, i int, crowded boo
 		f.Places[i] = list[0].at
 		return
 	}
-	for _, good := range []func(context.Context, *stripe, int) bool{r.sound, r.emptied} {
+	for n, good := range []func(context.Context, *stripe, int) bool{r.intact, r.sound, r.emptied} {
 		for _, c := range list {
 			if f.Places[i] = c.at; good(ctx, f.stripe, i) {
+				if n == 1 {
+					r.spoilt = append(r.spoilt, damage{f.ID, i})
+				}
 				return
 			}
 		}
 	}
 	f.Places[i] = place{Disk: none}
+}
+
+// intact tells whether all of a shard can be read and verifies.
+func (r *recovery) intact(ctx context.Context, s *stripe, i int) bool {
+	at := s.Places[i]
+	sh, err := r.disks[at.Disk].ReadShard(ctx, at.Address)
+	return err == nil && sh.Stripe == s.ID && int(sh.Index) == i
+}
+
+// sound tells whether a shard's data can be read and verifies: the journal beside it may have
+// rotted when a checkpoint had made it useless.
+func (r *recovery) sound(ctx context.Context, s *stripe, i int) bool {
+	p := make([]byte, s.size(i))
+	if len(p) == 0 {
+		return r.intact(ctx, s, i)
+	}
+	return r.disks[s.Places[i].Disk].Read(ctx, s.ref(i), 0, p) == nil
 }
 
 // emptied tells whether a shard's data was freed and its journal is there.
@@ -394,14 +415,18 @@ func (r *recovery) emptied(ctx context.Context, s *stripe, i int) bool {
 	return err == nil && !slices.ContainsFunc(p, func(b byte) bool { return b != 0 })
 }
 
-// sound tells whether a shard can be read and verifies.
-func (r *recovery) sound(ctx context.Context, s *stripe, i int) bool {
-	at := s.Places[i]
-	if at.Disk == none {
-		return false
+// keepJournals places the shards of a stripe that nobody refers to where their journals can be
+// read, whatever became of their data.
+func (r *recovery) keepJournals(ctx context.Context, f *found) {
+	for _, c := range f.claims {
+		if c.seq != f.Seq || f.Places[c.index].Disk != none || slices.Contains(f.row(), c.at.Disk) {
+			continue
+		}
+		h, j, err := r.disks[c.at.Disk].ReadJournal(ctx, c.at.Address)
+		if err == nil && h.Stripe == f.ID && h.Index == c.index && len(j) == int(f.Journal) {
+			f.Places[c.index] = c.at
+		}
 	}
-	sh, err := r.disks[at.Disk].ReadShard(ctx, at.Address)
-	return err == nil && sh.Stripe == s.ID && int(sh.Index) == i
 }
 
 // replace replays the journals into a new catalog and puts it in the old one's place.
@@ -480,6 +505,24 @@ func (r *recovery) replay(ctx context.Context, cat *catalog, rep *RecoverReport)
 	if len(rep.Gaps) > 0 && !r.force {
 		return fmt.Errorf("%d batches are missing, the newest of them %d, with %d disks away: %w", len(rep.Gaps), rep.Gaps[len(rep.Gaps)-1], len(rep.Missing), ErrIncomplete)
 	}
+	if err := r.apply(ctx, cat, base, batches, rep); err != nil {
+		return err
+	}
+	return cat.update(ctx, func(t *tx) error {
+		for _, d := range r.spoilt {
+			if f := r.stripes[d.stripe]; !f.carries(d.shard) || !r.kept[f.Seq] {
+				continue
+			}
+			if err := t.addDamage(d.stripe, d.shard); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// apply makes the changes of batches to the state of base.
+func (r *recovery) apply(ctx context.Context, cat *catalog, base checkpointed, batches []batch, rep *RecoverReport) error {
 	k := r.cfg.Scheme.K
 	return cat.update(ctx, func(t *tx) error {
 		t.find = func(id uint64) *stripe {
@@ -504,7 +547,13 @@ func (r *recovery) replay(ctx context.Context, cat *catalog, rep *RecoverReport)
 			}
 		}
 		for id, f := range r.stripes {
-			if f.Journal > 0 && r.kept[f.Seq] && t.fresh[id] == nil {
+			if f.Journal == 0 || !r.kept[f.Seq] {
+				continue
+			}
+			if f.Refs+t.delta[id].refs == 0 {
+				r.keepJournals(ctx, f)
+			}
+			if t.fresh[id] == nil {
 				t.addStripe(f.stripe)
 			}
 		}

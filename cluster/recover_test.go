@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/wattle-storage/wattle/disks"
+	"github.com/wattle-storage/wattle/placement"
 )
 
 // together has the committer take what f does, one call after another, into one batch.
@@ -110,4 +111,97 @@ func TestUncertainCommit(t *testing.T) {
 	c = reopen(t, c, Options{})
 	wantBytes(t, c, "a", []byte("old"))
 	put(t, c, "a", []byte("new"))
+}
+
+// TestRecoverBesideRottenJournal: a shard whose journal rotted when a checkpoint had made that
+// useless holds its data as before, and recovery uses it, on a disk that it was moved to as well.
+func TestRecoverBesideRottenJournal(t *testing.T) {
+	c, m := newMemCluster(t, InitOptions{Map: DefaultMap(1, 1, 6, 1, 1e12), Scheme: scheme(t, "rs:2+2")}, 0)
+	body := randomBytes(50_000, 1)
+	put(t, c, "k", body)
+	s, _ := firstStripe(t, c)
+	moveShard(t, c, s, 0)
+	if _, _, err := c.Checkpoint(ctx); err != nil {
+		t.Fatal(err)
+	}
+	s, _ = firstStripe(t, c)
+	rotJournal(t, c, m, s, 0)
+	c = recoverMem(t, c, m, s.Places[2].Disk, s.Places[3].Disk)
+	wantBytes(t, c, "k", body)
+}
+
+// TestRecoverJournalAlone: of a deleted stripe the journal counts, though what was left of the
+// data beside it rotted.
+func TestRecoverJournalAlone(t *testing.T) {
+	c, m := newMemCluster(t, InitOptions{Map: DefaultMap(1, 1, 6, 1, 1e12), Scheme: scheme(t, "rs:2+2")}, 0)
+	put(t, c, "k", randomBytes(50_000, 1))
+	put(t, c, "other", randomBytes(100, 2))
+	s, _ := firstStripe(t, c)
+	for i := range s.Places {
+		if s.carries(i) { // recovery reads what was copied
+			moveShard(t, c, s, i)
+			s, _ = firstStripe(t, c)
+		}
+	}
+	if err := c.Delete(ctx, "bucket", "k"); err != nil {
+		t.Fatal(err)
+	}
+	for i, at := range s.Places {
+		if s.carries(i) {
+			if err := c.disk(at.Disk).Free(ctx, []disks.Address{at.Address}, true); err != nil {
+				t.Fatal(err)
+			}
+			name := fmt.Sprintf("segments/%08d.seg", at.Segment)
+			if err := m.fs[int32(at.Disk)].Flip(name, int64(at.Offset)+4096, 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	put(t, c, "last", randomBytes(100, 3))
+	c = recoverMem(t, c, m)
+	now, _, err := c.catalog.standing(ctx, s.ID)
+	if err != nil || now == nil || !c.needed(now) {
+		t.Fatalf("%+v, %v", now, err)
+	}
+	for i := range s.Places {
+		if _, _, err := c.journalOf(ctx, now, i); s.carries(i) && err != nil {
+			t.Errorf("shard %d: %v", i, err)
+		}
+	}
+	if rep, err := c.Repair(ctx, nil); err != nil || rep.Left > 0 {
+		t.Errorf("%+v, %v", rep, err)
+	}
+}
+
+// moveShard moves a shard to a disk that has none of its stripe.
+func moveShard(t *testing.T, c *Cluster, s *stripe, i int) {
+	t.Helper()
+	m, err := c.copyShard(ctx, s, false, i, spare(t, c, s, i), disks.AppendOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := c.relocate(ctx, []move{m}, nil); err != nil || n != 1 {
+		t.Fatalf("%d moved: %v", n, err)
+	}
+}
+
+// recoverMem loses the catalog of a cluster, and disks for a while, and opens what recovery makes
+// of the rest.
+func recoverMem(t *testing.T, c *Cluster, m *memDisks, lost ...placement.DiskID) *Cluster {
+	t.Helper()
+	c.Close()
+	removeCatalog(filepath.Join(c.dir, "catalog.db"))
+	for _, id := range lost {
+		m.faults[int32(id)] = disks.Fault{Lost: true}
+	}
+	rep, err := Recover(ctx, c.dir, Options{Open: m}, nil)
+	if err != nil || len(rep.Unreadable) > 0 {
+		t.Fatalf("%+v, %v", rep, err)
+	}
+	n, err := Open(ctx, c.dir, Options{Open: m})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { n.Close() })
+	return n
 }

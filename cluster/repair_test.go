@@ -267,3 +267,41 @@ func TestJournalBesideFreedData(t *testing.T) {
 		t.Errorf("a journal of %d bytes, not %d: %v", len(j), s.Journal, err)
 	}
 }
+
+// TestDamageOutlivesFreeing: what is known to be bad of a journal stays known when its stripe's
+// data is freed, and is made anew.
+func TestDamageOutlivesFreeing(t *testing.T) {
+	t.Parallel()
+	c, m := newMemCluster(t, InitOptions{Map: DefaultMap(1, 1, 6, 1, 1e12), Scheme: scheme(t, "rs:2+2")}, 0)
+	put(t, c, "k", randomBytes(10_000, 1))
+	s, _ := firstStripe(t, c)
+	i := len(s.Places) - 1
+	rotJournal(t, c, m, s, i)
+	c.damaged(s, i, disks.ErrCorrupt)
+	c.damaged(s, 1, disks.ErrCorrupt) // without a journal: it goes with the data
+	if err := c.absorbDamage(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Delete(ctx, "bucket", "k"); err != nil {
+		t.Fatal(err)
+	}
+	c.reapNow()
+	bad, err := c.catalog.damage(ctx)
+	if err != nil || !slices.Equal(bad[s.ID], []int{i}) {
+		t.Fatalf("known to be bad: %v, %v", bad, err)
+	}
+	rep, err := c.Repair(ctx, nil)
+	if err != nil || rep.Shards != 1 || rep.Left != 0 {
+		t.Fatalf("%+v, %v", rep, err)
+	}
+	s, freed, err := c.catalog.standing(ctx, s.ID)
+	if err != nil || !freed {
+		t.Fatalf("freed %v: %v", freed, err)
+	}
+	if _, j, err := c.journalOf(ctx, s, i); err != nil || len(j) != int(s.Journal) {
+		t.Errorf("a journal of %d bytes, not %d: %v", len(j), s.Journal, err)
+	}
+	if bad, err = c.catalog.damage(ctx); err != nil || len(bad) > 0 {
+		t.Errorf("still known to be bad: %v, %v", bad, err)
+	}
+}
