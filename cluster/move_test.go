@@ -234,3 +234,22 @@ func TestRelocateJournal(t *testing.T) {
 		t.Errorf("won %d, %v", won, err)
 	}
 }
+
+// TestWithin: a move that the rest of its stripe stands in the way of is dropped, and left for
+// later unless the stripe is deleted: then what hinders it may never be made anew.
+func TestWithin(t *testing.T) {
+	c, _ := newCluster(t, InitOptions{Scheme: scheme(t, "rs:4+3")})
+	put(t, c, "k", randomBytes(200_000, 1))
+	s, _ := firstStripe(t, c)
+	for refs, left := range []int64{0, 1} {
+		s.Refs = int64(refs)
+		m, err := c.copyShard(ctx, s, false, 0, s.Places[1].Disk, disks.AppendOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &rebalance{c: c, rep: RebalanceReport{Between: map[string]int64{}, Reasons: map[string]int64{}}}
+		if moves := r.within(s, false, []move{m}); len(moves) > 0 || r.rep.Left != left || len(r.rep.Reasons) != 1 {
+			t.Errorf("%d references: %d moves, %+v", refs, len(moves), r.rep)
+		}
+	}
+}

@@ -244,6 +244,9 @@ func (r *rebalance) stripe(ctx context.Context, id uint64) error {
 	return nil
 }
 
+// goesWithTrash is why shards of a deleted stripe stay where they are.
+const goesWithTrash = "deleted and damaged: they go when the trash does"
+
 // move copies one shard; why says for what reason it stays, if it does.
 func (r *rebalance) move(ctx context.Context, s *stripe, freed bool, t trip) (m move, why string, err error) {
 	from := s.Places[t.shard]
@@ -271,7 +274,7 @@ func (r *rebalance) move(ctx context.Context, s *stripe, freed bool, t trip) (m 
 	case ctx.Err() != nil:
 		return m, "", ctx.Err()
 	case s.Refs == 0 && !freed && (errors.Is(err, disks.ErrCorrupt) || errors.Is(err, disks.ErrGone)):
-		return m, "deleted and damaged: they go when the trash does", nil
+		return m, goesWithTrash, nil
 	case errors.Is(err, disks.ErrCorrupt), errors.Is(err, disks.ErrGone):
 		r.c.damaged(s, t.shard, err)
 		r.mu.Lock()
@@ -343,9 +346,14 @@ func (r *rebalance) within(s *stripe, freed bool, moves []move) []move {
 		m := moves[bad]
 		r.c.freeAt(map[placement.DiskID][]disks.Address{m.new.Disk: {m.new.Address}}, false)
 		r.unallow(m.old.Disk, m.new.Disk, int64(m.old.Length))
-		r.left()
+		why := "the rest of its stripe is in the way"
+		if s.Refs == 0 && !freed { // what of it is damaged is not made anew
+			why = goesWithTrash
+		} else {
+			r.left()
+		}
 		r.mu.Lock()
-		r.rep.Reasons["the rest of its stripe is in the way"]++
+		r.rep.Reasons[why]++
 		r.mu.Unlock()
 		moves = slices.Delete(moves, bad, bad+1)
 	}
