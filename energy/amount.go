@@ -6,6 +6,7 @@ import (
 	"math/big"
 	"math/bits"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -134,6 +135,9 @@ func (a Amount) Less(b Amount) bool { return a.hi < b.hi || a.hi == b.hi && a.lo
 
 // String is a in joules, exactly.
 func (a Amount) String() string {
+	if a.hi == 0 {
+		return string(a.append(nil))
+	}
 	n := new(big.Int).SetUint64(a.hi)
 	n.Lsh(n, 64).Or(n, new(big.Int).SetUint64(a.lo))
 	s := n.String()
@@ -168,7 +172,7 @@ func Round(parts []Amount, unit uint64) (rounded []Amount, sum Amount) {
 }
 
 // MarshalJSON writes joules as a number with up to nine decimals.
-func (a Amount) MarshalJSON() ([]byte, error) { return []byte(a.String()), nil }
+func (a Amount) MarshalJSON() ([]byte, error) { return a.append(nil), nil }
 
 var errAmount = errors.New("want joules as a decimal number, 0 or more, with at most nine decimals")
 
@@ -177,6 +181,11 @@ func (a *Amount) UnmarshalJSON(p []byte) error {
 	whole, part, _ := strings.Cut(string(p), ".")
 	if whole == "" || len(whole) > 30 || len(part) > 9 || strings.Trim(whole+part, "0123456789") != "" {
 		return fmt.Errorf("energy %.40q: %w", p, errAmount)
+	}
+	if len(whole) <= 10 {
+		n, err := strconv.ParseUint(whole+part+"000000000"[len(part):], 10, 64)
+		*a = Nano(n)
+		return err
 	}
 	n, ok := new(big.Int).SetString(whole+part+strings.Repeat("0", 9-len(part)), 10)
 	if !ok || n.BitLen() > 128 {

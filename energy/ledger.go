@@ -1,7 +1,6 @@
 package energy
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -77,19 +76,19 @@ func (p Parts) Sum() (sum Amount) {
 }
 
 // MarshalJSON writes joules by name of cause, without those that are 0.
-func (p Parts) MarshalJSON() ([]byte, error) {
-	out := []byte{'{'}
-	for i, a := range p {
-		if !a.IsZero() {
-			out = fmt.Appendf(out, "%q:%s,", causeNames[i], a)
-		}
-	}
-	return append(bytes.TrimSuffix(out, []byte{','}), '}'), nil
-}
+func (p Parts) MarshalJSON() ([]byte, error) { return p.append(nil), nil }
 
 // UnmarshalJSON reads what MarshalJSON writes.
 func (p *Parts) UnmarshalJSON(text []byte) error {
-	var by map[Cause]Amount
+	var q Parts
+	if eachNumber(text, func(name, number []byte) bool {
+		i := slices.Index(causeNames[:], string(name))
+		return i >= 0 && q[i].UnmarshalJSON(number) == nil
+	}) {
+		*p = q
+		return nil
+	}
+	var by map[Cause]Amount // written in another way, or wrong
 	if err := json.Unmarshal(text, &by); err != nil {
 		return err
 	}
@@ -485,13 +484,10 @@ func (l *Ledger) Check() error {
 // century is longer than any account lasts, and short enough that times add up.
 const century = 100 * Year
 
-// Encode writes a ledger as JSON.
-func (l *Ledger) Encode() ([]byte, error) { return json.Marshal(l) }
-
 // DecodeLedger reads what Encode wrote and checks it.
 func DecodeLedger(p []byte) (*Ledger, error) {
-	l := &Ledger{}
-	if err := json.Unmarshal(p, l); err != nil {
+	l, err := unmarshalLedger(p)
+	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrLedger, err)
 	}
 	if l.Drives == nil {

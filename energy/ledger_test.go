@@ -1,11 +1,13 @@
 package energy
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"math/big"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -419,7 +421,17 @@ func FuzzDecodeLedger(f *testing.F) {
 	f.Add(p)
 	f.Add([]byte(`{}`))
 	f.Add([]byte(`{"drives":{"1":null}}`))
+	f.Add(bytes.Replace(p, []byte(`"coding_ns":0`), []byte(`"coding_ns":00`), 1))
+	f.Add(bytes.Replace(p, []byte(`"coding":0`), []byte(`"coding":01`), 1))
+	f.Add(bytes.Replace(p, []byte(`"unallocated":{`), []byte(`"unallocated":{"get":1.,`), 1))
+	f.Add(bytes.Replace(p, []byte(`"reads":1`), []byte(`"reads":+1`), 1))
 	f.Fuzz(func(t *testing.T, p []byte) {
+		if l, ok := plainLedger(p); ok {
+			want := &Ledger{}
+			if err := json.Unmarshal(p, want); err != nil || !reflect.DeepEqual(l, want) {
+				t.Fatalf("read as %+v, and encoding/json: %+v, %v", l, want, err)
+			}
+		}
 		l, err := DecodeLedger(p)
 		if err != nil {
 			return

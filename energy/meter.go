@@ -1,11 +1,10 @@
 package energy
 
 import (
-	"bytes"
 	"encoding/json"
-	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -36,19 +35,24 @@ func (w Work) Ops() int64 { return w.Reads + w.Writes + w.Syncs }
 type Times [states]time.Duration
 
 // MarshalJSON writes nanoseconds by state, without those that are 0.
-func (t Times) MarshalJSON() ([]byte, error) {
-	out := []byte{'{'}
-	for s, d := range t {
-		if d != 0 {
-			out = fmt.Appendf(out, "%q:%d,", State(s), int64(d))
-		}
-	}
-	return append(bytes.TrimSuffix(out, []byte{','}), '}'), nil
-}
+func (t Times) MarshalJSON() ([]byte, error) { return t.append(nil), nil }
 
 // UnmarshalJSON reads what MarshalJSON writes.
 func (t *Times) UnmarshalJSON(p []byte) error {
-	var by map[string]time.Duration
+	var u Times
+	if eachNumber(p, func(name, number []byte) bool {
+		s := slices.Index(stateNames[:], string(name))
+		n, err := strconv.ParseInt(string(number), 10, 64)
+		if s < 0 || err != nil {
+			return false
+		}
+		u[s] = time.Duration(n)
+		return true
+	}) {
+		*t = u
+		return nil
+	}
+	var by map[string]time.Duration // written in another way, or wrong
 	if err := json.Unmarshal(p, &by); err != nil {
 		return err
 	}
