@@ -663,7 +663,7 @@ func (s *simulation) examine() error {
 			if at.Disk == none || !s.tainted[int32(at.Disk)] || !st.needs(i, freed) {
 				continue
 			}
-			if _, err := s.auditShard(st, freed, i, true); err != nil {
+			if _, err := s.auditShard(st, freed, i, true, true); err != nil {
 				s.c.damaged(st, i, disks.ErrCorrupt)
 			}
 		}

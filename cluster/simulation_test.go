@@ -41,6 +41,7 @@ type simulation struct {
 	cells    map[string]*cell
 	buckets  map[string]*cell // extra ones; present or absent
 	ghosts   []ghost
+	todo     chan *op   // taken by workers that have nothing to do
 	opsMu    sync.Mutex // for changes of ops, and reads of it by the cluster's goroutines
 	ops      []*op
 	held     []*heldReader
@@ -52,6 +53,7 @@ type simulation struct {
 	tainted  map[int32]bool // of those: what is stored there may be bad
 	rotted   map[int32]bool // ever: bad shards that were made anew elsewhere may still lie there
 	lostAny  bool           // wild: more was affected than the scheme stands
+	auditor  auditor
 
 	log    []string
 	err    error
@@ -188,8 +190,9 @@ func (r trial) do() *simulation {
 		sh = simShapes[r.shape]
 	}
 	rng := rand.New(rand.NewPCG(r.seed, 2))
-	s := &simulation{w: newWorld([]int64{16 << 10, 64 << 10, 1 << 20}[rng.IntN(3)]), rng: rng, shape: sh, wild: r.wild,
-		cells: map[string]*cell{}, buckets: map[string]*cell{}, set: map[string]*cell{}, affected: map[int32]bool{}, tainted: map[int32]bool{}, rotted: map[int32]bool{}}
+	s := &simulation{w: newWorld([]int64{16 << 10, 64 << 10, 1 << 20}[rng.IntN(3)]), rng: rng, shape: sh, wild: r.wild, todo: make(chan *op),
+		cells: map[string]*cell{}, buckets: map[string]*cell{}, set: map[string]*cell{}, affected: map[int32]bool{}, tainted: map[int32]bool{}, rotted: map[int32]bool{},
+		auditor: auditor{shards: map[place]verified{}, fit: map[uint64]uint64{}}}
 	s.w.rng, s.w.s, s.w.record, s.w.bug = rng, s, r.record, r.mutant
 	if s.w.bug == nil {
 		s.w.bug = &mutant{}
@@ -266,6 +269,7 @@ func (s *simulation) end() {
 	if s.c != nil {
 		s.c.Close()
 	}
+	close(s.todo)
 	synctest.Wait()
 }
 
@@ -292,13 +296,22 @@ func (s *simulation) begin(o *op) {
 	s.ops = append(s.ops, o)
 	s.opsMu.Unlock()
 	s.counts.Ops++
-	go func() {
+	select {
+	case s.todo <- o:
+	default:
+		go s.work(o)
+	}
+	synctest.Wait() // until it is at the gate, so that the next one comes after it
+}
+
+// work runs an op, and then others: a goroutine that was used has the stack that the next needs.
+func (s *simulation) work(o *op) {
+	for ; o != nil; o = <-s.todo {
 		o.run()
 		s.w.mu.Lock()
 		o.done = true
 		s.w.mu.Unlock()
-	}()
-	synctest.Wait() // until it is at the gate, so that the next one comes after it
+	}
 }
 
 // collect finishes the ops that are done.

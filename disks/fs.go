@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"math/bits"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -94,6 +95,19 @@ func (m *MemFS) Sizes() map[string]int64 {
 		list[n] = f.data.size
 	}
 	return list
+}
+
+// Version is a number that stays the same as long as nobody writes to a range of a segment, nor to
+// its header, and that changes with that; ok is false where there is no such segment. What was
+// verified need not be verified again while it stays.
+func (m *MemFS) Version(segment uint32, from, to int64) (v uint64, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f := m.names[segmentName(segment)]
+	if f == nil {
+		return 0, false
+	}
+	return f.data.version(0, segmentHeader) ^ bits.RotateLeft64(f.data.version(from, to), 1), true
 }
 
 // Flip flips bit 0 to 7 of a byte of a file, for good.

@@ -1,18 +1,34 @@
 package disks
 
-import "slices"
+import (
+	"slices"
+	"sync/atomic"
+)
 
 // memPages are the bytes of a file in memory. A page that is nil is a hole. The other pages of a
 // clone belong to both: a page is copied before it is written to, unless it is mine.
 type memPages struct {
-	size int64
-	list []*[pageSize]byte
-	mine []bool // by page: no clone has it
+	size   int64
+	list   []*[pageSize]byte
+	mine   []bool   // by page: no clone has it
+	stamps []uint64 // by page: of its last change, which no other change of any page has; 0 for none
 }
+
+var lastStamp atomic.Uint64
 
 func (p *memPages) clone() memPages {
 	clear(p.mine)
-	return memPages{p.size, slices.Clone(p.list), make([]bool, len(p.list))}
+	return memPages{p.size, slices.Clone(p.list), make([]bool, len(p.list)), slices.Clone(p.stamps)}
+}
+
+// version hashes the stamps of the pages of [from, to), and what of it is there.
+func (p *memPages) version(from, to int64) uint64 {
+	sum := uint64(min(to, p.size) - from)
+	for i := from / pageSize; i*pageSize < min(to, p.size); i++ {
+		sum = (sum ^ p.stamps[i]) * 0x9e3779b97f4a7c15
+		sum ^= sum >> 32
+	}
+	return sum
 }
 
 // read fills b from off on; all of it must be there.
@@ -47,7 +63,7 @@ func (p *memPages) zero(off, n int64) {
 		switch {
 		case p.list[i] == nil:
 		case n == pageSize:
-			p.list[i], p.mine[i] = nil, false
+			p.list[i], p.mine[i], p.stamps[i] = nil, false, lastStamp.Add(1)
 		default:
 			clear(p.own(i)[at : at+n])
 		}
@@ -67,6 +83,7 @@ func (p *memPages) own(i int64) *[pageSize]byte {
 		}
 		p.list[i], p.mine[i] = page, true
 	}
+	p.stamps[i] = lastStamp.Add(1)
 	return p.list[i]
 }
 
@@ -78,6 +95,7 @@ func (p *memPages) grow(size int64) {
 	if more := int((size+pageSize-1)/pageSize) - len(p.list); more > 0 {
 		p.list = append(p.list, make([]*[pageSize]byte, more)...)
 		p.mine = append(p.mine, make([]bool, more)...)
+		p.stamps = append(p.stamps, make([]uint64, more)...)
 	}
 }
 
@@ -87,7 +105,7 @@ func (p *memPages) truncate(size int64) {
 		return
 	}
 	n := int((size + pageSize - 1) / pageSize)
-	p.size, p.list, p.mine = size, p.list[:n], p.mine[:n]
+	p.size, p.list, p.mine, p.stamps = size, p.list[:n], p.mine[:n], p.stamps[:n]
 	if at := size % pageSize; at > 0 && p.list[n-1] != nil {
 		clear(p.own(int64(n - 1))[at:])
 	}

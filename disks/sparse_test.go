@@ -2,6 +2,8 @@ package disks
 
 import (
 	"bytes"
+	"errors"
+	"math/rand/v2"
 	"os"
 	"testing"
 
@@ -89,4 +91,83 @@ func TestZeroRun(t *testing.T) {
 			t.Errorf("%d bytes, the first that is not zero at %d: %d, want %d", len(p), first, got, want)
 		}
 	})
+}
+
+// TestVersion: a range of a segment of which the version is one that it had before holds the
+// bytes that it held then, whatever was written, punched, flipped, synced and lost meanwhile.
+func TestVersion(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		fs := NewMemFS()
+		f, err := fs.open(segmentName(1), forCreating)
+		if err != nil {
+			t.Fatal(err)
+		}
+		held := map[[2]int64]map[uint64][]byte{}
+		for range rapid.IntRange(1, 30).Draw(t, "steps") {
+			off, n := rapid.Int64Range(0, 30_000).Draw(t, "offset"), rapid.Int64Range(1, 9000).Draw(t, "length")
+			switch rapid.IntRange(0, 5).Draw(t, "step") {
+			case 0, 1:
+				err = f.writev([][]byte{bytes.Repeat([]byte{byte(rapid.IntRange(0, 3).Draw(t, "byte"))}, int(n))}, off)
+			case 2:
+				err = f.punch(off, n)
+			case 3:
+				fs.Flip(segmentName(1), off, 1) //nolint:errcheck // behind the end it flips nothing
+			case 4:
+				err = errors.Join(f.sync(), fs.syncDir())
+			case 5:
+				fs.Crash(rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0)))
+				if f, err = fs.open(segmentName(1), forWriting); err != nil {
+					return // lost with the directory
+				}
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range [][2]int64{{0, 100}, {3000, 9000}, {4096, 8192}, {10_000, 33_000}} {
+				size, _ := f.size()
+				v, ok := fs.Version(1, r[0], r[1])
+				p := make([]byte, max(0, min(size, r[1])-r[0]))
+				if err := f.readv([][]byte{p}, r[0]); !ok || err != nil && len(p) > 0 {
+					t.Fatal(ok, err)
+				}
+				if held[r] == nil {
+					held[r] = map[uint64][]byte{}
+				}
+				if old, ok := held[r][v]; ok && !bytes.Equal(old, p) {
+					t.Fatalf("version %x of %v holds other bytes than before", v, r)
+				}
+				held[r][v] = p
+			}
+		}
+	})
+}
+
+// TestVersionStays: what nobody writes to keeps its version, and over two crashes too.
+func TestVersionStays(t *testing.T) {
+	fs := NewMemFS()
+	f, err := fs.open(segmentName(1), forCreating)
+	if err == nil {
+		err = errors.Join(f.writev([][]byte{make([]byte, 5*pageSize)}, 0), f.sync(), fs.syncDir())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	fs.Crash(rng)
+	before, _ := fs.Version(1, pageSize, 2*pageSize)
+	for range 2 {
+		if f, err = fs.open(segmentName(1), forWriting); err == nil {
+			err = f.writev([][]byte{{1}}, 3*pageSize)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		fs.Crash(rng)
+		if v, ok := fs.Version(1, pageSize, 2*pageSize); !ok || v != before {
+			t.Errorf("version %x, %v, want %x", v, ok, before)
+		}
+	}
+	if _, ok := fs.Version(2, 0, 1); ok {
+		t.Error("a segment that is not there has a version")
+	}
 }
