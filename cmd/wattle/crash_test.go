@@ -34,8 +34,8 @@ type crashTest struct {
 	may   map[string][]sum         // by key: what may be there; the zero sum is nothing
 	took  map[string]time.Duration // by kind of command: how long it takes
 
-	runs, kills, acked int
-	killed             map[string]int
+	runs, kills, acked, reads int
+	killed                    map[string]int
 }
 
 type sum [sha256.Size]byte
@@ -216,6 +216,32 @@ func (c *crashTest) recover() {
 	c.must(how...)
 }
 
+// read reads all by scripts/read.py, which knows nothing but the format on disk, and compares.
+func (c *crashTest) read() {
+	if _, err := exec.LookPath("python3"); err != nil {
+		return
+	}
+	out := filepath.Join(c.tmp, "read")
+	os.RemoveAll(out)
+	if said, err := exec.Command("python3", "../../scripts/read.py", c.dir, out).CombinedOutput(); err != nil {
+		c.t.Fatalf("read.py: %v\n%s", err, said)
+	}
+	c.reads++
+	seen := map[string]sum{}
+	files, _ := os.ReadDir(filepath.Join(out, "bucket/p"))
+	for _, f := range files {
+		seen[f.Name()] = sumOf(c.t, filepath.Join(out, "bucket/p", f.Name()))
+	}
+	for key, may := range c.may {
+		if len(may) == 1 && may[0] != seen[key] {
+			c.t.Fatalf("%s, read from the disks alone, is not what it was; there: %v; seed %d, after %d kills", key, seen[key] != sum{}, *crashSeed, c.kills)
+		}
+	}
+	if len(seen) > len(c.may) {
+		c.t.Fatalf("read from the disks alone: %d objects, at most %d were put", len(seen), len(c.may))
+	}
+}
+
 // ship kills the standby as it catches up; now and then it comes to its end.
 func (c *crashTest) ship() {
 	c.kill("standby", "--once", c.other)
@@ -296,6 +322,7 @@ func TestCrash(t *testing.T) {
 			c.check()
 			c.must("put", os.Args[0], "bucket/last") // so that nothing before it is uncertain
 			c.must("rm", "bucket/last")
+			c.read()
 			c.recover()
 		case 20, 21:
 			c.ship()
@@ -313,7 +340,7 @@ func TestCrash(t *testing.T) {
 	c.must("repair")
 	c.must("scrub", "--parity")
 	c.check()
-	t.Logf("%d processes, %d killed %v, %d changes acknowledged, %d keys whole, in %v", c.runs, c.kills, c.killed, c.acked, len(c.may), time.Since(start).Round(time.Second))
+	t.Logf("%d processes, %d killed %v, %d changes acknowledged, %d keys whole, read %d times without Wattle, in %v", c.runs, c.kills, c.killed, c.acked, len(c.may), c.reads, time.Since(start).Round(time.Second))
 }
 
 // TestFullFileSystem fills the file system that all disks share, remounts it for reading
