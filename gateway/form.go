@@ -1,108 +1,192 @@
 package gateway
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"io"
 	"mime"
 	"mime/multipart"
 	"net/http"
+	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/gofiber/fiber/v3"
+	"github.com/valyala/fasthttp"
+	"github.com/versity/versitygw/s3api/utils"
 	"github.com/versity/versitygw/s3err"
 )
 
 // The front end takes the first part of a form that has a file name for the file, leaves
-// ${filename} as it is, and knows signatures of version 4 only. So forms that fit in memory
-// are read here, and handed on as it wants them.
+// ${filename} as it is, and knows signatures of version 4 only. So the fields of forms are read
+// here, and it gets the form anew as it wants it, with the file as it comes.
 
 // filenameVariable stands in a form's key for the name of the file, which comes after it.
 const filenameVariable = "${filename}"
 
-// formBuffer is the largest form that is held in memory; forms of up to formBuffers requests
-// are held at a time. Larger ones pass as they are, and PutObject refuses those with the variable.
 const (
-	formBuffer  = 8 << 20
-	formBuffers = 8
+	maxFormHead = 20 << 10 // bytes before the file, as S3 allows
+	formAhead   = 64 << 10 // of the file, read before the front end sees the form
 )
 
-// formACL is the user value with the canned access control list of a form.
-const formACL = "wattle-form-acl"
+// formACL is the user value with the canned access control list of a form, and formAnew marks
+// the request that carries a form that was read here.
+const (
+	formACL  = "wattle-form-acl"
+	formAnew = "wattle-form-anew"
+)
 
-// A formData is an upload by POST: fields, and then the file.
+// A formData is an upload by POST before its file.
 type formData struct {
 	fields   []formField
 	filename string
-	file     []byte
 }
 
 type formField struct{ name, value string }
 
-// readForm reads a form that fits in memory, and hands on what it means.
-func (s *Server) readForm(c fiber.Ctx) error {
+// form reads what comes before a form's file, and has the front end answer the form that it
+// means. What is no form it leaves to the front end, which says what is wrong.
+func (s *Server) form(c fiber.Ctx) (err error, answered bool) {
 	mediaType, params, err := mime.ParseMediaType(c.Get("Content-Type"))
 	n := c.Request().Header.ContentLength()
-	if c.Method() != http.MethodPost || err != nil || mediaType != fiber.MIMEMultipartForm || n < 0 || n > formBuffer {
-		return nil
+	if c.Method() != http.MethodPost || err != nil || mediaType != fiber.MIMEMultipartForm || n < 0 || c.RequestCtx().UserValue(formAnew) != nil {
+		return nil, false
 	}
-	s.forms <- struct{}{}
-	defer func() { <-s.forms }()
-	var body []byte
-	if r := c.Request().BodyStream(); r != nil {
-		if body, err = io.ReadAll(io.LimitReader(r, int64(n))); err != nil || len(body) < n {
-			return s3err.GetAPIError(s3err.ErrIncompleteBody)
-		}
-	} else {
-		body = bytes.Clone(c.Request().Body())
+	boundary, stream := params["boundary"], c.Request().BodyStream()
+	if stream == nil {
+		stream = bytes.NewReader(c.Request().Body())
 	}
-	f, ok := parseForm(body, params["boundary"])
-	if !ok {
-		c.Request().SetBody(body) // the front end says what is wrong with it
-		return nil
+	r := bufio.NewReaderSize(stream, maxFormHead+formAhead)
+	head, _ := r.Peek(min(n, maxFormHead))
+	f, start, ok := parseForm(head, boundary)
+	switch {
+	case !ok && len(head) == n: // all of it, in memory
+		c.Request().SetBody(bytes.Clone(head))
+		return nil, false
+	case !ok && len(head) < min(n, maxFormHead):
+		return s3err.GetAPIError(s3err.ErrIncompleteBody), false
+	case !ok:
+		return s3err.APIError{Code: "MaxPostPreDataLengthExceededError", HTTPStatusCode: http.StatusBadRequest, Description: "Your POST request fields preceding the upload file were too large."}, false
+	}
+	_, _ = r.Discard(start) // it was seen
+	if err := f.refused(); err != nil {
+		return err, false
 	}
 	f.fillFilename()
 	if err := s.signForm(&f); err != nil {
-		return err
+		return err, false
 	}
-	if acl := f.get("acl"); acl != "" {
-		c.RequestCtx().SetUserValue(formACL, acl)
+	end := "\r\n--" + boundary + "--\r\n"
+	file, size, err := formFile(r, boundary, n-start-len(end))
+	if err != nil {
+		return err, false
 	}
-	body = f.encode(params["boundary"])
-	c.Request().SetBody(body)
-	c.Request().Header.SetContentLength(len(body))
-	return nil
+	anew := f.encode(boundary)
+	s.relay(c, io.MultiReader(bytes.NewReader(anew), file, strings.NewReader(end)), len(anew)+size+len(end), f)
+	return nil, true
 }
 
-// parseForm reads the fields before the file, and the file; what comes after it is nothing.
-// The file is the part of that name, whether or not others have a file name too, as those
-// of some libraries do.
-func parseForm(body []byte, boundary string) (f formData, ok bool) {
+// formFile is the file at the beginning of r, and its size: what it must be, announced, when
+// it does not end soon.
+func formFile(r io.Reader, boundary string, announced int) (file io.Reader, size int, err error) {
+	parts := multipart.NewReader(io.MultiReader(strings.NewReader("--"+boundary+"\r\n\r\n"), r), boundary)
+	part, err := parts.NextRawPart()
+	if err != nil {
+		return nil, 0, s3err.GetAPIError(s3err.ErrIncompleteBody)
+	}
+	ahead, err := io.ReadAll(io.LimitReader(part, formAhead))
+	switch {
+	case err != nil:
+		return nil, 0, s3err.GetAPIError(s3err.ErrIncompleteBody)
+	case len(ahead) < formAhead:
+		return bytes.NewReader(ahead), len(ahead), nil
+	}
+	return io.MultiReader(bytes.NewReader(ahead), whole{part}), max(announced, len(ahead)), nil
+}
+
+// whole is a file that is an error when it breaks off.
+type whole struct{ io.Reader }
+
+func (w whole) Read(p []byte) (int, error) {
+	n, err := w.Reader.Read(p)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = s3err.GetAPIError(s3err.ErrIncompleteBody)
+	}
+	return n, err
+}
+
+// relay has a form answered that stands for the one that c is.
+func (s *Server) relay(c fiber.Ctx, body io.Reader, size int, f formData) {
+	var inner fasthttp.RequestCtx
+	outer := c.RequestCtx()
+	inner.Init2(outer.Conn(), nil, false)
+	outer.Request.Header.CopyTo(&inner.Request.Header)
+	inner.Request.SetBodyStream(body, size)
+	inner.SetUserValue(formAnew, true)
+	if acl := f.get("acl"); acl != "" {
+		inner.SetUserValue(formACL, acl)
+	}
+	if class := f.get(headerClass); class != "" {
+		inner.Request.Header.Set(headerClass, class) // the front end does not read the field
+	}
+	id, host := utils.EnsureRequestIDs(c)
+	inner.Response.Header.Set(utils.HeaderAmzRequestID, id)
+	inner.Response.Header.Set(utils.HeaderAmzID2, host)
+	c.App().Handler()(&inner)
+	inner.Response.CopyTo(&outer.Response)
+}
+
+// parseForm reads the fields before the file from the beginning of a form, and where the file
+// starts. The file is the part of that name, whether or not others have a file name too, as
+// those of some libraries do.
+func parseForm(head []byte, boundary string) (f formData, start int, ok bool) {
 	if boundary == "" {
-		return f, false
+		return f, 0, false
 	}
-	r := multipart.NewReader(bytes.NewReader(body), boundary)
+	delimiter := []byte("\r\n--" + boundary + "\r\n")
+	rest := append([]byte("\r\n"), head...)
 	for {
-		p, err := r.NextRawPart()
-		if err != nil {
-			return f, false
+		i := bytes.Index(rest, delimiter)
+		if i < 0 || len(f.fields) == 0 && i > 0 {
+			return f, 0, false
 		}
-		value, err := io.ReadAll(p)
-		if err != nil {
-			return f, false
+		if len(f.fields) > 0 {
+			f.fields[len(f.fields)-1].value = string(rest[:i])
 		}
-		name := p.FormName()
+		rest = rest[i+len(delimiter):]
+		header, value, found := bytes.Cut(rest, []byte("\r\n\r\n"))
+		if !found {
+			return f, 0, false
+		}
+		name, filename, valid := partName(header)
 		if strings.EqualFold(name, "file") {
-			f.filename, f.file = p.FileName(), value
-			return f, !strings.ContainsAny(f.filename, "\r\n")
+			f.filename = filename
+			return f, len(head) - len(value), valid && !strings.ContainsAny(f.filename, "\r\n")
 		}
-		if name == "" || strings.ContainsAny(name, "\"\\\r\n") {
-			return f, false
+		if !valid || name == "" || strings.ContainsAny(name, "\"\\\r\n") {
+			return f, 0, false
 		}
-		f.fields = append(f.fields, formField{name, string(value)})
+		f.fields, rest = append(f.fields, formField{name: name}), value
 	}
+}
+
+// partName reads the header of a part.
+func partName(header []byte) (name, filename string, ok bool) {
+	for line := range strings.SplitSeq(string(header), "\r\n") {
+		key, value, _ := strings.Cut(line, ":")
+		if strings.EqualFold(strings.TrimSpace(key), "Content-Disposition") {
+			kind, params, err := mime.ParseMediaType(value)
+			if filename = params["filename"]; filename != "" {
+				filename = filepath.Base(filename)
+			}
+			return params["name"], filename, err == nil && kind == "form-data"
+		}
+	}
+	return "", "", false
 }
 
 // get is the value of a field, whose name has no case.
@@ -115,6 +199,21 @@ func (f *formData) get(name string) string {
 	return ""
 }
 
+// refused tells what a form asks for that would be ignored, and must not be.
+func (f *formData) refused() s3err.S3Error {
+	for _, field := range f.fields {
+		name := http.CanonicalHeaderKey(field.name)
+		switch {
+		case field.value == "":
+		case slices.Contains(encryption, name):
+			return notEncrypted(name)
+		case strings.HasPrefix(name, "X-Amz-Object-Lock-"):
+			return s3err.APIError{Code: "NotImplemented", HTTPStatusCode: http.StatusNotImplemented, Description: "A form cannot lock what it uploads: " + name + " is not implemented in one."}
+		}
+	}
+	return nil
+}
+
 // fillFilename replaces the variable in the fields.
 func (f *formData) fillFilename() {
 	for i := range f.fields {
@@ -124,15 +223,13 @@ func (f *formData) fillFilename() {
 	}
 }
 
-// encode writes the form; only the file has a file name.
+// encode writes the form up to its file, which alone has a file name.
 func (f *formData) encode(boundary string) []byte {
 	var b bytes.Buffer
 	for _, field := range f.fields {
 		b.WriteString("--" + boundary + "\r\nContent-Disposition: form-data; name=\"" + field.name + "\"\r\n\r\n" + field.value + "\r\n")
 	}
 	b.WriteString("--" + boundary + "\r\nContent-Disposition: form-data; name=\"file\"; filename=\"file\"\r\n\r\n")
-	b.Write(f.file)
-	b.WriteString("\r\n--" + boundary + "--\r\n")
 	return b.Bytes()
 }
 

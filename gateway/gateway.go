@@ -112,7 +112,6 @@ type Server struct {
 
 	listening chan struct{}
 	inFlight  atomic.Int64
-	forms     chan struct{} // one for each form in memory
 	once      sync.Once
 	stopping  atomic.Bool
 }
@@ -129,7 +128,7 @@ func New(s Store, o Options) (*Server, error) {
 	if f.quotas, err = newQuotas(ctx, s); err != nil {
 		return nil, err
 	}
-	srv := &Server{o: o, front: f, listening: make(chan struct{}), forms: make(chan struct{}, formBuffers)}
+	srv := &Server{o: o, front: f, listening: make(chan struct{})}
 	f.metrics = newMetrics(srv, s)
 	srv.metrics = f.metrics
 	options := []s3api.Option{
@@ -340,6 +339,12 @@ func unsigned(h fiber.Handler) fiber.Handler {
 
 // around runs around every request.
 func (s *Server) around(c fiber.Ctx) error {
+	if c.RequestCtx().UserValue(formAnew) != nil { // it was begun with the form that this one stands for
+		err := c.Next()
+		mend(c)
+		c.Response().Header.Set("Server", "wattle")
+		return err
+	}
 	s.inFlight.Add(1)
 	defer s.inFlight.Add(-1)
 	start := time.Now()
@@ -355,12 +360,12 @@ func (s *Server) around(c fiber.Ctx) error {
 	if refusal == nil {
 		e := s.signVersion2(c)
 		if e == nil {
-			e = s.readForm(c)
+			e, answered = s.form(c)
 		}
-		if e == nil {
+		if e == nil && !answered {
 			e = s.permitACL(c)
 		}
-		if e == nil {
+		if e == nil && !answered {
 			e, answered = s.answer(c)
 		}
 		if e != nil && !errors.As(e, &refusal) {
@@ -434,19 +439,26 @@ func malformed(c fiber.Ctx) bool {
 	return false
 }
 
+// encryption are the headers that ask for encryption by the server.
+var encryption = []string{
+	"X-Amz-Server-Side-Encryption", "X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id", "X-Amz-Server-Side-Encryption-Context",
+	"X-Amz-Server-Side-Encryption-Customer-Algorithm", "X-Amz-Server-Side-Encryption-Customer-Key", "X-Amz-Server-Side-Encryption-Customer-Key-Md5",
+	"X-Amz-Copy-Source-Server-Side-Encryption-Customer-Algorithm", "X-Amz-Copy-Source-Server-Side-Encryption-Customer-Key",
+}
+
 // refused tells what a request asks for that would be ignored, and must not be.
 func refused(h *fasthttp.RequestHeader) s3err.S3Error {
-	for _, name := range []string{
-		"X-Amz-Server-Side-Encryption", "X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id", "X-Amz-Server-Side-Encryption-Context",
-		"X-Amz-Server-Side-Encryption-Customer-Algorithm", "X-Amz-Server-Side-Encryption-Customer-Key", "X-Amz-Server-Side-Encryption-Customer-Key-Md5",
-		"X-Amz-Copy-Source-Server-Side-Encryption-Customer-Algorithm", "X-Amz-Copy-Source-Server-Side-Encryption-Customer-Key",
-	} {
+	for _, name := range encryption {
 		if len(h.Peek(name)) > 0 {
-			return s3err.APIError{Code: "NotImplemented", HTTPStatusCode: http.StatusNotImplemented,
-				Description: "Encryption by the server as " + name + " asks for it is not implemented, and the object would not be encrypted."}
+			return notEncrypted(name)
 		}
 	}
 	return nil
+}
+
+func notEncrypted(name string) s3err.S3Error {
+	return s3err.APIError{Code: "NotImplemented", HTTPStatusCode: http.StatusNotImplemented,
+		Description: "Encryption by the server as " + name + " asks for it is not implemented, and the object would not be encrypted."}
 }
 
 // improper tells what the front end would take for another request than the one that it is.

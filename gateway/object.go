@@ -82,9 +82,6 @@ func (f *front) PutObject(ctx context.Context, in s3response.PutObjectInput) (s3
 	var out s3response.PutObjectOutput
 	bucket, key := str(in.Bucket), str(in.Key)
 	about := subject{bucket: bucket, key: key}
-	if r := request(ctx); r != nil && r.IsPost() && strings.Contains(key, filenameVariable) {
-		return out, s3err.APIError{Code: "NotImplemented", HTTPStatusCode: http.StatusNotImplemented, Description: "A form of more than 8 MiB must name its key without ${filename}."}
-	}
 	o, err := f.putOptions(ctx, in, about)
 	if err != nil {
 		return out, err
