@@ -370,17 +370,49 @@ func (m *compaction) checkpoint(ctx context.Context) error {
 }
 
 // segments empties those of which little is live, and removes those in which nothing is.
+// It looks through the catalog once for some disks at a time, after it has listed their
+// segments: what a segment takes that is closed by then is in the catalog, or was given up.
 func (m *compaction) segments(ctx context.Context) error {
-	for _, id := range m.c.diskIDs() {
-		d, ok := m.c.disk(id).(disks.Checker)
-		if !ok {
-			continue
+	for group := range slices.Chunk(m.c.diskIDs(), disksTogether) {
+		there := map[placement.DiskID][]disks.SegmentInfo{}
+		for _, id := range group {
+			d, ok := m.c.disk(id).(disks.Checker)
+			if !ok {
+				continue
+			}
+			list, err := d.Segments()
+			if err != nil {
+				return fmt.Errorf("disk %s: %w", m.c.name(id), err)
+			}
+			there[id] = list
 		}
-		if err := m.disk(ctx, id, d); err != nil {
-			return fmt.Errorf("disk %s: %w", m.c.name(id), err)
+		live, err := m.tenants(ctx, there)
+		if err != nil {
+			return err
+		}
+		for _, id := range group {
+			if err := m.disk(ctx, id, there[id], live[id]); err != nil {
+				return fmt.Errorf("disk %s: %w", m.c.name(id), err)
+			}
 		}
 	}
 	return nil
+}
+
+// tenants returns the shards of some disks, by segment.
+func (m *compaction) tenants(ctx context.Context, of map[placement.DiskID][]disks.SegmentInfo) (map[placement.DiskID]map[uint32][]tenant, error) {
+	live := map[placement.DiskID]map[uint32][]tenant{}
+	for id := range of {
+		live[id] = map[uint32][]tenant{}
+	}
+	return live, m.c.catalog.stripes(ctx, func(s *stripe, _ bool) error {
+		for i, p := range s.Places {
+			if by := live[p.Disk]; by != nil {
+				by[p.Segment] = append(by[p.Segment], tenant{s.ID, i, p.Length})
+			}
+		}
+		return nil
+	})
 }
 
 // A tenant is a shard in a segment.
@@ -390,23 +422,7 @@ type tenant struct {
 	length uint32
 }
 
-func (m *compaction) disk(ctx context.Context, id placement.DiskID, d disks.Checker) error {
-	live := map[uint32][]tenant{}
-	err := m.c.catalog.stripes(ctx, func(s *stripe, _ bool) error {
-		for i, p := range s.Places {
-			if p.Disk == id {
-				live[p.Segment] = append(live[p.Segment], tenant{s.ID, i, p.Length})
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	list, err := d.Segments()
-	if err != nil {
-		return err
-	}
+func (m *compaction) disk(ctx context.Context, id placement.DiskID, list []disks.SegmentInfo, live map[uint32][]tenant) error {
 	for _, seg := range list {
 		n := int64(0)
 		for _, t := range live[seg.Number] {

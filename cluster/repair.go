@@ -330,6 +330,10 @@ func (c *Cluster) patients(ctx context.Context) ([]sickness, error) {
 	return list, err
 }
 
+// disksTogether is how many disks one look through the catalog is for. All of them at once would
+// take memory for all shards.
+const disksTogether = 16
+
 // inventory compares what lies on the disks that can be read with the catalog, some disks at
 // a time. It returns the shards that are not where they should be, and frees what nobody
 // refers to: shards of stripes that the catalog does not know, written by processes that are
@@ -343,8 +347,7 @@ func (c *Cluster) inventory(ctx context.Context) (map[damage]bool, error) {
 			there = append(there, id)
 		}
 	}
-	const together = 16
-	for group := range slices.Chunk(there, together) {
+	for group := range slices.Chunk(there, disksTogether) {
 		expected := map[place]damage{}
 		if err := c.catalog.stripes(ctx, func(s *stripe, _ bool) error {
 			for i, p := range s.Places {
@@ -728,7 +731,11 @@ func (r *repair) checkReturned(ctx context.Context) error {
 			continue
 		}
 		s := newScrubber(r.c, ScrubOptions{NoRepair: true, Rate: r.o.Rate}, scrubState{Next: map[string]uint32{}})
-		if err := s.disk(ctx, id, d); err != nil {
+		expected, err := s.expected(ctx, []placement.DiskID{id})
+		if err == nil {
+			err = s.disk(ctx, d, id, expected[id])
+		}
+		if err != nil {
 			return fmt.Errorf("disk %s: %w", name, err)
 		}
 		r.rep.Checked = append(r.rep.Checked, name)

@@ -190,18 +190,20 @@ type expectation struct {
 	freed   bool // only the journal is left
 }
 
-// expected lists what the catalog places on a disk, by segment.
-func (s *scrubber) expected(ctx context.Context, id placement.DiskID) (map[uint32][]expectation, error) {
-	list := map[uint32][]expectation{}
-	err := s.c.catalog.stripes(ctx, func(st *stripe, freed bool) error {
+// expected lists what the catalog places on some disks, by segment.
+func (s *scrubber) expected(ctx context.Context, of []placement.DiskID) (map[placement.DiskID]map[uint32][]expectation, error) {
+	list := map[placement.DiskID]map[uint32][]expectation{}
+	for _, id := range of {
+		list[id] = map[uint32][]expectation{}
+	}
+	return list, s.c.catalog.stripes(ctx, func(st *stripe, freed bool) error {
 		for i, p := range st.Places {
-			if p.Disk == id {
-				list[p.Segment] = append(list[p.Segment], expectation{st.ID, p.Offset, uint8(i), st.carries(i) && s.c.needed(st), freed})
+			if by := list[p.Disk]; by != nil {
+				by[p.Segment] = append(by[p.Segment], expectation{st.ID, p.Offset, uint8(i), st.carries(i) && s.c.needed(st), freed})
 			}
 		}
 		return nil
 	})
-	return list, err
 }
 
 // disks reads all disks, some at a time.
@@ -220,32 +222,35 @@ func (s *scrubber) disks(ctx context.Context) error {
 	defer cancel(nil)
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, scrubDisks)
-	for _, id := range slices.Sorted(maps.Keys(there)) {
-		d := there[id]
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			if err := s.disk(ctx, id, d); err != nil {
-				cancel(fmt.Errorf("disk %s: %w", s.c.name(id), err))
-			}
-		})
+	for group := range slices.Chunk(slices.Sorted(maps.Keys(there)), scrubDisks) {
+		look := sync.OnceValues(func() (map[placement.DiskID]map[uint32][]expectation, error) { return s.expected(ctx, group) })
+		for _, id := range group {
+			d := there[id]
+			slots <- struct{}{}
+			wg.Go(func() {
+				defer func() { <-slots }()
+				expected, err := look()
+				if err == nil {
+					err = s.disk(ctx, d, id, expected[id])
+				}
+				if err != nil {
+					cancel(fmt.Errorf("disk %s: %w", s.c.name(id), err))
+				}
+			})
+		}
 	}
 	wg.Wait()
 	return context.Cause(ctx)
 }
 
 // disk checks the segments of a disk that this pass has not checked yet.
-func (s *scrubber) disk(ctx context.Context, id placement.DiskID, d disks.Disk) error {
+func (s *scrubber) disk(ctx context.Context, d disks.Disk, id placement.DiskID, expected map[uint32][]expectation) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	checker, ok := d.(disks.Checker)
 	if !ok {
 		return errors.New("it cannot be checked in order")
-	}
-	expected, err := s.expected(ctx, id)
-	if err != nil {
-		return err
 	}
 	segments, err := checker.Segments()
 	if err != nil {
