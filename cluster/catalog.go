@@ -94,9 +94,10 @@ func (s *statements) get(ctx context.Context, q string) (*sql.Stmt, error) {
 	return stmt, err
 }
 
-func dsn(path string, params ...string) string {
-	v := url.Values{"_pragma": {"busy_timeout(10000)", "synchronous(FULL)", "journal_mode(WAL)", "cache_size(-16384)"}}
-	v["_pragma"] = append(v["_pragma"], params...)
+// dsn names a catalog with what its connections are set to. That its journal is a write-ahead
+// log the file remembers: who only reads need not ask for it.
+func dsn(path string, param string) string {
+	v := url.Values{"_pragma": {"busy_timeout(10000)", "synchronous(FULL)", "cache_size(-16384)", param}}
 	v.Set("_txlock", "immediate")
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + v.Encode()
 }
@@ -190,7 +191,7 @@ func dialCatalog(path string, how access) (*catalog, error) {
 	c.read.SetMaxIdleConns(8)
 	if how == forWriting {
 		commitByData()
-		if c.write, err = sql.Open("sqlite", dsn(path)); err != nil {
+		if c.write, err = sql.Open("sqlite", dsn(path, "journal_mode(WAL)")); err != nil {
 			c.read.Close()
 			return nil, fmt.Errorf("catalog: %w", err)
 		}
@@ -269,7 +270,7 @@ func scanObject(bucket string, scan func(...any) error, more ...any) (Object, er
 	var modified int64
 	var meta, extra []byte
 	var etag sql.NullString
-	if err := scan(append([]any{&o.Key, &o.Sequence, &o.Size, &modified, &o.ContentType, &meta, &etag, &extra, &o.Versioned, &o.Marker, &o.Latest}, more...)...); err != nil {
+	if err := scan(append([]any{&o.Key, into(&o.Sequence), into(&o.Size), into(&modified), &o.ContentType, &meta, &etag, &extra, &o.Versioned, &o.Marker, &o.Latest}, more...)...); err != nil {
 		return o, err
 	}
 	o.Modified = time.Unix(0, modified).UTC()
@@ -315,7 +316,8 @@ func (c *catalog) lookup(ctx context.Context, bucket, key string) (Object, []ext
 func (c *catalog) stripeByID(ctx context.Context, id uint64) (*stripe, error) {
 	s := &stripe{ID: id}
 	var info []byte
-	err := c.queryRow(ctx, `SELECT seq, journal, refs, live, info FROM stripes WHERE id = ?`, int64(id)).Scan(&s.Seq, &s.Journal, &s.Refs, &s.Live, &info)
+	err := c.queryRow(ctx, `SELECT seq, journal, refs, live, info FROM stripes WHERE id = ?`, int64(id)).
+		Scan(into(&s.Seq), into(&s.Journal), into(&s.Refs), into(&s.Live), &info)
 	if err != nil {
 		return nil, fmt.Errorf("catalog: stripe %x: %w", id, err)
 	}
@@ -421,6 +423,21 @@ func (c *catalog) objects(ctx context.Context, bucket string, from string, exclu
 	return rows.Err()
 }
 
+// integer scans a whole number without the detour over text that database/sql takes for types
+// that are not the driver's own.
+type integer[T int64 | uint64 | uint32] struct{ to *T }
+
+func into[T int64 | uint64 | uint32](to *T) integer[T] { return integer[T]{to} }
+
+// Scan takes what the driver has for an INTEGER.
+func (w integer[T]) Scan(v any) error {
+	n, ok := v.(int64)
+	if *w.to = T(n); !ok || int64(T(n)) != n {
+		return fmt.Errorf("%v, and it should be a whole number of %T", v, *w.to)
+	}
+	return nil
+}
+
 // stripes calls yield for each stripe with data or journal on disk, in order of id.
 func (c *catalog) stripes(ctx context.Context, yield func(s *stripe, freed bool) error) error {
 	rows, err := c.query(ctx, `SELECT id, seq, journal, refs, live, freed, info FROM stripes ORDER BY id`)
@@ -430,11 +447,12 @@ func (c *catalog) stripes(ctx context.Context, yield func(s *stripe, freed bool)
 	defer rows.Close()
 	for rows.Next() {
 		s := &stripe{}
-		var info []byte
-		var freed bool
-		if err := rows.Scan(&s.ID, &s.Seq, &s.Journal, &s.Refs, &s.Live, &freed, &info); err != nil {
+		var info sql.RawBytes
+		var gone int64
+		if err := rows.Scan(into(&s.ID), into(&s.Seq), into(&s.Journal), into(&s.Refs), into(&s.Live), into(&gone), &info); err != nil {
 			return err
 		}
+		freed := gone != 0
 		if err := s.decodeInfo(info); err != nil {
 			return err
 		}
@@ -462,7 +480,7 @@ func (c *catalog) few(ctx context.Context, q string, args ...any) ([]*stripe, er
 	for rows.Next() {
 		s := &stripe{}
 		var info []byte
-		if err := rows.Scan(&s.ID, &s.Seq, &s.Journal, &info); err != nil {
+		if err := rows.Scan(into(&s.ID), into(&s.Seq), into(&s.Journal), &info); err != nil {
 			return nil, err
 		}
 		if err := s.decodeInfo(info); err != nil {
@@ -609,7 +627,7 @@ func (c *catalog) standing(ctx context.Context, id uint64) (*stripe, bool, error
 	var info []byte
 	var freed bool
 	err := c.queryRow(ctx, `SELECT seq, journal, refs, live, freed, info FROM stripes WHERE id = ?`, int64(id)).
-		Scan(&s.Seq, &s.Journal, &s.Refs, &s.Live, &freed, &info)
+		Scan(into(&s.Seq), into(&s.Journal), into(&s.Refs), into(&s.Live), &freed, &info)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, false, nil
 	}

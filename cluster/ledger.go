@@ -639,6 +639,12 @@ func noteFaults(dir string, cfg config, names []string, off bool, now time.Time)
 // has it: the next checkpoint brings a newer one.
 const settingLedger = "energy/ledger"
 
+// deflaters are kept, since one takes a megabyte.
+var deflaters = sync.Pool{New: func() any {
+	z, _ := flate.NewWriter(io.Discard, flate.BestCompression) // a level that there is
+	return z
+}}
+
 // ledgerIntoCheckpoint puts the ledger, as it is now, where the next checkpoint takes it along.
 func (c *Cluster) ledgerIntoCheckpoint(ctx context.Context) error {
 	l, err := c.Ledger()
@@ -650,10 +656,9 @@ func (c *Cluster) ledgerIntoCheckpoint(ctx context.Context) error {
 		return err
 	}
 	var small bytes.Buffer
-	z, err := flate.NewWriter(&small, flate.BestCompression)
-	if err != nil {
-		return err
-	}
+	z := deflaters.Get().(*flate.Writer)
+	defer deflaters.Put(z)
+	z.Reset(&small)
 	if _, err := z.Write(p); err != nil {
 		return err
 	}

@@ -86,7 +86,9 @@ func (d *Segments) Check(ctx context.Context, segment uint32, pace func(n int) e
 	}
 	defer d.release(s)
 	slices.SortFunc(entries, func(a, b Entry) int { return int(int64(a.Offset) - int64(b.Offset)) })
-	var window []byte
+	kept := windows.Get().(*[windowSize]byte)
+	defer windows.Put(kept)
+	window := kept[:]
 	for len(entries) > 0 {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -96,7 +98,7 @@ func (d *Segments) Check(ctx context.Context, segment uint32, pace func(n int) e
 			return err
 		}
 		if cap(window) < size {
-			window = make([]byte, max(size, checkWindow))
+			window = make([]byte, size)
 		}
 		if err := d.checkRun(ctx, s, entries[:n], window[:size], yield); err != nil {
 			return err

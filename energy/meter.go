@@ -2,10 +2,11 @@ package energy
 
 import (
 	"encoding/json"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
-	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -98,20 +99,27 @@ const (
 	peakSource  = "peak at start times time to ready, times 0.76: mean over peak of the one drive read that gives both (Hitachi 5K320: 3.8 of 5.0 W)"
 )
 
-var meters sync.Map // of string to *Meter
+// meters are made once. Every I/O looks for its own, so that they stand in a map that nobody
+// changes: a new one comes with a copy of it.
+var meters atomic.Pointer[map[string]*Meter]
 
 // MeterOf returns the meter of the profile with a name. The meter of one that is not known
 // is that of its class, air drives.
 func MeterOf(name string) *Meter {
-	if m, ok := meters.Load(name); ok {
-		return m.(*Meter)
+	known := meters.Load()
+	if known != nil && (*known)[name] != nil {
+		return (*known)[name]
 	}
 	p, err := Lookup(name)
 	if err != nil {
 		p = Profile{ID: name, Kind: "hdd", Technology: "air", Status: Default, Source: "not known; taken as an air drive"}
 	}
 	m := NewMeter(p)
-	meters.Store(name, m)
+	more := map[string]*Meter{name: m}
+	if known != nil {
+		maps.Copy(more, *known)
+	}
+	meters.CompareAndSwap(known, &more) // else the next one who asks makes it
 	return m
 }
 
