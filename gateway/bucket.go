@@ -137,7 +137,7 @@ func (f *front) CreateBucket(ctx context.Context, in *s3.CreateBucketInput, acl 
 		set[settingLock] = asJSON(auth.BucketLockConfig{Enabled: true, CreatedAt: &now})
 		set[cluster.SettingVersioning] = cluster.VersioningEnabled
 	}
-	if strings.Contains(bucket, ".-") || strings.Contains(bucket, "-.") { // no name of a host
+	if strings.Contains(bucket, ".-") || strings.Contains(bucket, "-.") || reserved(bucket) { // no name of a host
 		return s3err.GetBucketErr(s3err.ErrInvalidBucketName, bucket)
 	}
 	err := f.store.MakeBucketWith(f.ctx, bucket, set)
@@ -149,6 +149,21 @@ func (f *front) CreateBucket(ctx context.Context, in *s3.CreateBucketInput, acl 
 		return s3err.GetBucketErr(s3err.ErrBucketAlreadyExists, bucket)
 	}
 	return f.fail(err, subject{bucket: bucket})
+}
+
+// reserved tells whether a name is of those that S3 keeps for itself.
+func reserved(bucket string) bool {
+	for _, prefix := range []string{"xn--", "sthree-", "amzn-s3-demo-"} {
+		if strings.HasPrefix(bucket, prefix) {
+			return true
+		}
+	}
+	for _, suffix := range []string{"-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"} {
+		if strings.HasSuffix(bucket, suffix) {
+			return true
+		}
+	}
+	return false
 }
 
 func asJSON(v any) string {

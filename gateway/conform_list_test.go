@@ -243,3 +243,31 @@ func TestDeleteManyRows(t *testing.T) {
 	m := l.DeleteMarkers[0].VersionId
 	row{name: "a delete marker", call: del(versioned, "<Delete><Object><Key>k</Key><VersionId>"+m+"</VersionId></Object></Delete>"), status: 200, body: "<DeleteMarker>true</DeleteMarker><DeleteMarkerVersionId>" + m + "</DeleteMarkerVersionId>"}.check(t)
 }
+
+// TestKeysOfAllBytes: each byte but NUL may be in a key, and comes back in lists as it was.
+func TestKeysOfAllBytes(t *testing.T) {
+	b := newBucket(t)
+	var keys []string
+	for c := 1; c < 128; c++ {
+		key := fmt.Sprintf("k%cz", c)
+		keys = append(keys, key)
+		call{Method: "PUT", Path: "/" + b + "/" + escape(key), Body: key}.want(t, 200, "")
+		if a := (call{Path: "/" + b + "/" + escape(key)}).want(t, 200, ""); a.Body != key {
+			t.Errorf("%q came back as %q", key, a.Body)
+		}
+	}
+	for _, q := range []string{"", "list-type=2&", "versions&"} {
+		l := list(t, b, q+"encoding-type=url")
+		var got []string
+		for _, e := range append(l.Contents, l.Versions...) {
+			key, err := url.PathUnescape(e.Key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, key)
+		}
+		if !slices.Equal(got, keys) {
+			t.Errorf("%s: %q", q, got)
+		}
+	}
+}

@@ -63,6 +63,9 @@ func TestRawHeaders(t *testing.T) {
 		{"bucket without a length", call{Method: "PUT", Path: "/" + b + "-nolength"}, without("Content-Length"), 200, ""},
 		{"negative length", put, as("Content-Length", "-1"), 400, ""},
 		{"length that is none", put, as("Content-Length", "three"), 400, ""},
+		{"more than 5 GiB", put, func(s string) string { return as("Content-Length", "5368709121")(s) + strings.Repeat("x", 64<<10) }, 400, "EntityTooLarge"},
+		{"control characters in metadata", put, with("x-amz-meta-a: \x04mymeta"), 400, ""},
+		{"a header of S3 that is not signed", put, with("x-amz-meta-a: 1"), 403, "AccessDenied"},
 		{"empty Content-MD5", put, with("Content-MD5:"), 400, "InvalidDigest"},
 		{"Content-MD5 of 11 bytes", put, with("Content-MD5: YWJyYWNhZGFicmE="), 400, "InvalidDigest"},
 		{"Content-MD5 in words", put, with("Content-MD5: AWS HAHAHA"), 400, "InvalidDigest"},
@@ -180,6 +183,17 @@ func TestObjectRows(t *testing.T) {
 	})
 }
 
+// TestEmptyMetadata: metadata without a value is told, and without a name not taken.
+func TestEmptyMetadata(t *testing.T) {
+	b := newBucket(t)
+	for _, v := range []string{"old", ""} {
+		putObject(t, b, "k", "x", "x-amz-meta-a", v)
+		if a := (call{Method: "HEAD", Path: "/" + b + "/k"}).want(t, 200, ""); len(a.Header["X-Amz-Meta-A"]) != 1 || a.Header.Get("X-Amz-Meta-A") != v {
+			t.Errorf("%q is told as %q", v, a.Header["X-Amz-Meta-A"])
+		}
+	}
+}
+
 // TestConditionsOfWrites beside TestWriteConditions.
 func TestConditionsOfWrites(t *testing.T) {
 	b := newBucket(t)
@@ -262,10 +276,106 @@ func TestPresignedRows(t *testing.T) {
 		"a date that is not": {strings.Replace(good, "X-Amz-Date=", "X-Amz-Date=x", 1), 400, "AuthorizationQueryParametersError"},
 		"another region":     {strings.Replace(good, "us-east-1", "mars-east-1", 1), 400, "AuthorizationQueryParametersError"},
 		"nobody":             {strings.Replace(good, "Credential=root", "Credential=nobody", 1), 403, "InvalidAccessKeyId"},
+		"not yet":            {presign(t, "GET", "/"+b+"/k", now.Add(time.Hour), "60"), 403, "AccessDenied"},
 		"expired":            {presign(t, "GET", "/"+b+"/k", now.Add(-2*time.Minute), "60"), 403, "AccessDenied"},
 	} {
 		if status, body := send(t, "GET", c.url, ""); status != c.status || !strings.Contains(body, c.code) {
 			t.Errorf("%s: %d %.300s, want %d %s", name, status, body, c.status, c.code)
 		}
+	}
+	if status, body := send(t, "PUT", presign(t, "PUT", "/"+b+"/k2", now, "60"), "x", "x-amz-meta-a", "1"); status != 403 || !strings.Contains(body, "<Code>AccessDenied</Code>") {
+		t.Errorf("a header of S3 that is not signed: %d %.300s", status, body)
+	}
+	if status, body := send(t, "PUT", presign(t, "PUT", "/"+b+"/k2", now, "60"), "x", "Content-Type", "a/b"); status != 200 {
+		t.Errorf("a header that need not be signed: %d %.300s", status, body)
+	}
+}
+
+// TestExpectedOwners: who is expected to own a bucket must.
+func TestExpectedOwners(t *testing.T) {
+	b := newBucket(t)
+	putObject(t, b, "k", "x")
+	id := start(t, b, "up", nil)
+	for _, c := range []call{at("GET", "/"+b+"/k", ""), at("PUT", "/"+b+"/k", "y"), at("DELETE", "/"+b+"/k", ""), at("GET", "/"+b+"?list-type=2", ""), at("GET", "/"+b+"?versions", ""),
+		at("POST", "/"+b+"/k?uploads", ""), part(b, "up", id, 1, "x"), at("GET", "/"+b+"/up?uploadId="+id, ""), at("DELETE", "/"+b+"/up?uploadId="+id, ""), at("GET", "/"+b+"/k?tagging", ""), at("GET", "/"+b+"?lifecycle", "")} {
+		if c.Headers == nil {
+			c.Headers = map[string]string{}
+		}
+		c.Headers["x-amz-expected-bucket-owner"] = "somebody"
+		c.want(t, 403, "AccessDenied")
+		c.Headers["x-amz-expected-bucket-owner"] = root.Access
+		if a := c.do(t); a.Status >= 400 && a.Code != "NoSuchLifecycleConfiguration" && a.Code != "NoSuchKey" && a.Code != "NoSuchUpload" {
+			t.Errorf("%s %s of its owner: %d %s", c.Method, c.Path, a.Status, a.Code)
+		}
+	}
+	putObject(t, b, "k", "x")
+	checkAll(t, []row{
+		{name: "source of another", call: at("PUT", "/"+b+"/to", "", "x-amz-copy-source", b+"/k", "x-amz-source-expected-bucket-owner", "somebody"), status: 403, code: "AccessDenied"},
+		{name: "source of its owner", call: at("PUT", "/"+b+"/to", "", "x-amz-copy-source", b+"/k", "x-amz-source-expected-bucket-owner", root.Access), status: 200},
+	})
+}
+
+func TestAttributeRows(t *testing.T) {
+	b := newBucket(t)
+	versioning(t, b, "Enabled")
+	id := start(t, b, "parts", map[string]string{"x-amz-checksum-algorithm": "SHA256"})
+	big := strings.Repeat("x", minPart)
+	sum := func(s string) string {
+		h, _ := newHash("SHA256")
+		h.Write([]byte(s))
+		return encode(h)
+	}
+	var doc strings.Builder
+	for n, body := range []string{big, big, "end"} {
+		c := part(b, "parts", id, n+1, body)
+		c.Headers = map[string]string{"x-amz-checksum-sha256": sum(body)}
+		fmt.Fprintf(&doc, "<Part><PartNumber>%d</PartNumber><ETag>%s</ETag><ChecksumSHA256>%s</ChecksumSHA256></Part>", n+1, c.want(t, 200, "").Header.Get("ETag"), sum(body))
+	}
+	v := call{Method: "POST", Path: "/" + b + "/parts?uploadId=" + id, Body: "<CompleteMultipartUpload>" + doc.String() + "</CompleteMultipartUpload>"}.want(t, 200, "").Header.Get("X-Amz-Version-Id")
+	get := func(key string, headers ...string) call { return at("GET", "/"+b+"/"+key, "", headers...) }
+	const all = "ETag,Checksum,ObjectParts,StorageClass,ObjectSize"
+	putObject(t, b, "gone", "x")
+	m := call{Method: "DELETE", Path: "/" + b + "/gone"}.want(t, 204, "").Header.Get("X-Amz-Version-Id")
+	checkAll(t, []row{
+		{name: "all", call: get("parts?attributes", "x-amz-object-attributes", all), status: 200, body: "<PartsCount>3</PartsCount>", header: map[string]string{"X-Amz-Version-Id": v}},
+		{name: "checksum", call: get("parts?attributes", "x-amz-object-attributes", all), status: 200, body: "<ChecksumType>COMPOSITE</ChecksumType>"},
+		{name: "checksum alone", call: get("parts?attributes", "x-amz-object-attributes", "Checksum"), status: 200, body: "-3</ChecksumSHA256>", not: "<ETag>"},
+		{name: "parts have checksums", call: get("parts?attributes", "x-amz-object-attributes", "ObjectParts"), status: 200, body: "<ChecksumSHA256>" + sum("end") + "</ChecksumSHA256>"},
+		{name: "first part", call: get("parts?attributes", "x-amz-object-attributes", "ObjectParts", "x-amz-max-parts", "1"), status: 200, body: "<NextPartNumberMarker>1</NextPartNumberMarker>", not: "<PartNumber>2"},
+		{name: "it is not the last", call: get("parts?attributes", "x-amz-object-attributes", "ObjectParts", "x-amz-max-parts", "1"), status: 200, body: "<IsTruncated>true</IsTruncated>"},
+		{name: "the last", call: get("parts?attributes", "x-amz-object-attributes", "ObjectParts", "x-amz-part-number-marker", "2"), status: 200, body: "<PartNumber>3</PartNumber>", not: "<PartNumber>2"},
+		{name: "by version", call: get("parts?attributes&versionId="+v, "x-amz-object-attributes", "ObjectSize"), status: 200, body: fmt.Sprintf("<ObjectSize>%d</ObjectSize>", 2*minPart+3)},
+		{name: "of no version", call: get("parts?attributes&versionId=00000000deadbeef", "x-amz-object-attributes", "ObjectSize"), status: 404, code: "NoSuchVersion"},
+		{name: "of what was deleted", call: get("gone?attributes", "x-amz-object-attributes", "ObjectSize"), status: 404, code: "NoSuchKey", header: map[string]string{"X-Amz-Delete-Marker": "true"}},
+		{name: "of a delete marker", call: get("gone?attributes&versionId="+m, "x-amz-object-attributes", "ObjectSize"), status: 405, code: "MethodNotAllowed", header: map[string]string{"X-Amz-Delete-Marker": "true"}},
+		{name: "checksum of the whole is told", call: at("HEAD", "/"+b+"/parts", "", "x-amz-checksum-mode", "ENABLED"), status: 200, header: map[string]string{"X-Amz-Checksum-Type": "COMPOSITE", "X-Amz-Checksum-Sha256": "*"}},
+		{name: "the first part", call: get("parts?partNumber=1", "x-amz-checksum-mode", "ENABLED"), status: 206, header: map[string]string{"Content-Length": fmt.Sprint(minPart), "X-Amz-Mp-Parts-Count": "3", "X-Amz-Checksum-Sha256": sum(big)}},
+		{name: "the last part, of head", call: at("HEAD", "/"+b+"/parts?partNumber=3", "", "x-amz-checksum-mode", "ENABLED"), status: 206, header: map[string]string{"Content-Length": "3", "X-Amz-Checksum-Sha256": sum("end")}},
+		{name: "a range of it", call: get("parts", "Range", fmt.Sprintf("bytes=%d-", 2*minPart-1)), status: 206, body: "xend", header: map[string]string{"Content-Length": "4"}},
+		{name: "a copy is of one part", call: at("PUT", "/"+b+"/copy", "", "x-amz-copy-source", b+"/parts"), status: 200, header: map[string]string{"X-Amz-Copy-Source-Version-Id": v}},
+	})
+}
+
+// TestIfRange: a range is of what the client has the beginning of, or it is not taken.
+func TestIfRange(t *testing.T) {
+	b := newBucket(t)
+	tag := putObject(t, b, "k", "hello").Header.Get("ETag")
+	modified := call{Method: "HEAD", Path: "/" + b + "/k"}.want(t, 200, "").Header.Get("Last-Modified")
+	for _, c := range []struct {
+		ifRange string
+		status  int
+		body    string
+	}{{tag, 206, "he"}, {`"x"`, 200, "hello"}, {"W/" + tag, 200, "hello"}, {modified, 206, "he"}, {"Thu, 01 Jan 1998 00:00:00 GMT", 200, "hello"}, {"nonsense", 200, "hello"}} {
+		row{name: c.ifRange, call: at("GET", "/"+b+"/k", "", "Range", "bytes=0-1", "If-Range", c.ifRange), status: c.status, body: c.body}.check(t)
+	}
+}
+
+// TestReservedNames are of buckets that S3 keeps for itself.
+func TestReservedNames(t *testing.T) {
+	for _, name := range []string{"xn--bucket", "sthree-bucket", "amzn-s3-demo-bucket", "bucket-s3alias", "bucket--ol-s3", "bucket.mrap", "bucket--x-s3", "bucket--table-s3", "192.168.0.1", "ends-", "ends.", ".begins", "-begins", "with space"} {
+		row{name: name, call: at("PUT", "/"+escape(name), ""), status: 400, code: "InvalidBucketName"}.check(t)
+	}
+	for _, name := range []string{"a.b.c", "1.2.3.4.5", "abc", "a-b", "0ab", strings.Repeat("n", 63)} {
+		row{name: name, call: at("PUT", "/"+name, ""), status: 200, header: map[string]string{"Location": "/" + name}}.check(t)
 	}
 }

@@ -217,6 +217,9 @@ func (s *Server) lifecycle(c fiber.Ctx) error {
 	if root, _ := utils.ContextKeyIsRoot.Get(c).(bool); !root && acct.Role != auth.RoleAdmin && acct.Access != f.ownerOf(set) {
 		return s3err.GetAPIError(s3err.ErrAccessDenied)
 	}
+	if expected := c.Get("X-Amz-Expected-Bucket-Owner"); expected != "" && expected != f.ownerOf(set) {
+		return s3err.GetAPIError(s3err.ErrAccessDenied)
+	}
 	switch c.Method() {
 	case http.MethodPut:
 		if err := middlewares.VerifyChecksums(false, true, false)(c); err != nil {

@@ -204,8 +204,37 @@ func (f *front) wantsMD5(ctx context.Context) bool {
 // A selection is the part of an object that an answer carries.
 type selection struct {
 	from, length int64
-	header       *string // Content-Range
-	parts        *int32  // how many parts the object has
+	header       *string       // Content-Range
+	parts        *int32        // how many parts the object has
+	part         *cluster.Part // which of them it is
+}
+
+// checksum is that of what is selected, if it was taken.
+func (s selection) checksum(o cluster.Object) cluster.Checksum {
+	switch {
+	case s.part != nil:
+		c := s.part.Checksum
+		c.Composite = o.Checksum.Composite
+		return c
+	case s.length == o.Size:
+		return o.Checksum
+	}
+	return cluster.Checksum{}
+}
+
+// ifRange is the range that a read wants, if what it has the beginning of is this (RFC 9110,
+// section 13.1.5); else it wants the whole.
+func ifRange(ctx context.Context, o cluster.Object, rng *string) *string {
+	r := request(ctx)
+	if r == nil {
+		return rng
+	}
+	v := string(r.Request.Header.Peek("If-Range"))
+	t, err := http.ParseTime(v)
+	if v == "" || v == quoted(etagOf(o)) || err == nil && t.Equal(o.Modified.Truncate(time.Second)) {
+		return rng
+	}
+	return nil
 }
 
 // choose finds what Range or partNumber select.
@@ -232,7 +261,7 @@ func (f *front) choose(o cluster.Object, rng *string, part *int32) (s selection,
 		for _, p := range parts[:*part-1] {
 			s.from += p.Size
 		}
-		s.length = parts[*part-1].Size
+		s.length, s.part = parts[*part-1].Size, &parts[*part-1]
 	}
 	if s.length > 0 {
 		s.header = ptr(fmt.Sprintf("bytes %d-%d/%d", s.from, s.from+s.length-1, o.Size))
@@ -326,7 +355,7 @@ func (f *front) GetObject(ctx context.Context, in *s3.GetObjectInput) (*s3.GetOb
 	r, err := f.store.Get(f.ctx, bucket, key, cluster.GetOptions{Version: version, User: who(ctx), Select: func(o cluster.Object) (int64, int64, error) {
 		err := conditions{in.IfMatch, in.IfNoneMatch, in.IfModifiedSince, in.IfUnmodifiedSince}.check(etagOf(o), o.Modified)
 		if err == nil {
-			s, err = f.choose(o, in.Range, in.PartNumber)
+			s, err = f.choose(o, ifRange(ctx, o, in.Range), in.PartNumber)
 		}
 		tellOf(ctx, o, err)
 		return s.from, s.length, err
@@ -365,8 +394,8 @@ func (f *front) GetObject(ctx context.Context, in *s3.GetObjectInput) (*s3.GetOb
 		}}
 	}
 	f.expiration(ctx, o)
-	c := o.Checksum
-	if in.ChecksumMode != types.ChecksumModeEnabled || s.length != o.Size {
+	c := s.checksum(o)
+	if in.ChecksumMode != types.ChecksumModeEnabled {
 		c = cluster.Checksum{}
 	}
 	sum, h := sumsOf(c), o.Headers
@@ -409,8 +438,8 @@ func (f *front) HeadObject(ctx context.Context, in *s3.HeadObjectInput) (*s3.Hea
 		return nil, err
 	}
 	f.expiration(ctx, o)
-	c := o.Checksum
-	if in.ChecksumMode != types.ChecksumModeEnabled || s.length != o.Size {
+	c := s.checksum(o)
+	if in.ChecksumMode != types.ChecksumModeEnabled {
 		c = cluster.Checksum{}
 	}
 	sum, h := sumsOf(c), o.Headers
@@ -432,7 +461,6 @@ func (f *front) GetObjectAttributes(ctx context.Context, in *s3.GetObjectAttribu
 	if err != nil {
 		if o.Marker {
 			out.DeleteMarker, out.VersionId = ptr(true), f.answered(o, version)
-			return out, s3err.GetAPIError(s3err.ErrNoSuchKey)
 		}
 		return out, f.fail(err, about)
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/gofiber/fiber/v3"
@@ -24,6 +25,9 @@ func unlike(c fiber.Ctx) s3err.S3Error {
 	}
 	if c.Method() == http.MethodPut && h.ContentLength() == 0 && uploads(c) && !announcesLength(h.RawHeaders()) {
 		return s3err.GetAPIError(s3err.ErrMissingContentLength)
+	}
+	if t, err := time.Parse(amzTime, c.Query("X-Amz-Date")); err == nil && t.After(time.Now().Add(15*time.Minute)) {
+		return s3err.APIError{Code: "AccessDenied", HTTPStatusCode: http.StatusForbidden, Description: "Request is not yet valid."}
 	}
 	if c.Method() == http.MethodPut && locks(h) && uploads(c) && !hasDigest(h) {
 		return s3err.APIError{Code: "InvalidRequest", HTTPStatusCode: http.StatusBadRequest,
