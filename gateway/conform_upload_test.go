@@ -79,6 +79,20 @@ func TestUploadRows(t *testing.T) {
 		{name: "no parts without asking", call: at("HEAD", "/"+b+"/k", ""), status: 200, header: map[string]string{"X-Amz-Mp-Parts-Count": ""}},
 		{name: "abort what was completed", call: at("DELETE", "/"+b+"/k?uploadId="+id, ""), status: 404, code: "NoSuchUpload"},
 	})
+	sums := start(t, b, "sums", map[string]string{"x-amz-checksum-algorithm": "CRC32", "x-amz-checksum-type": "FULL_OBJECT"})
+	one := part(b, "sums", sums, 1, "x")
+	one.Headers = map[string]string{"x-amz-checksum-crc32": crc32Of("x")}
+	tag := one.want(t, 200, "").Header.Get("ETag")
+	whole := func(sum string) call {
+		c := complete(b, "sums", sums, 1, tag)
+		c.Headers = map[string]string{"x-amz-checksum-crc32": sum, "x-amz-checksum-type": "FULL_OBJECT"}
+		return c
+	}
+	checkAll(t, []row{
+		{name: "checksum of another whole", call: whole("AAAAAA=="), status: 400, code: "BadDigest"},
+		{name: "checksum that is none", call: whole("nonsense"), status: 400, code: "InvalidRequest"},
+		{name: "checksum of the whole", call: whole(crc32Of("x")), status: 200, body: "<ChecksumCRC32>" + crc32Of("x") + "</ChecksumCRC32>"},
+	})
 	row{name: "completed again, with other parts", call: complete(b, "k", "0000000000000077", 1, tags[1]), status: 404, code: "NoSuchUpload"}.check(t)
 }
 
