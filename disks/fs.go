@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"math/bits"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -107,7 +106,7 @@ func (m *MemFS) Version(segment uint32, from, to int64) (v uint64, ok bool) {
 	if f == nil {
 		return 0, false
 	}
-	return f.data.version(0, segmentHeader) ^ bits.RotateLeft64(f.data.version(from, to), 1), true
+	return scatter(f.data.version(0, segmentHeader) + scatter(f.data.version(from, to))), true
 }
 
 // Flip flips bit 0 to 7 of a byte of a file, for good.

@@ -23,12 +23,19 @@ func (p *memPages) clone() memPages {
 
 // version hashes the stamps of the pages of [from, to), and what of it is there.
 func (p *memPages) version(from, to int64) uint64 {
-	sum := uint64(min(to, p.size) - from)
+	sum := scatter(uint64(min(to, p.size) - from))
 	for i := from / pageSize; i*pageSize < min(to, p.size); i++ {
-		sum = (sum ^ p.stamps[i]) * 0x9e3779b97f4a7c15
-		sum ^= sum >> 32
+		sum = scatter(sum + p.stamps[i])
 	}
 	return sum
+}
+
+// scatter is one to one, and neighbours come far apart (the finalizer of SplitMix64).
+func scatter(v uint64) uint64 {
+	v += 0x9e3779b97f4a7c15
+	v = (v ^ v>>30) * 0xbf58476d1ce4e5b9
+	v = (v ^ v>>27) * 0x94d049bb133111eb
+	return v ^ v>>31
 }
 
 // read fills b from off on; all of it must be there.

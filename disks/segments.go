@@ -212,7 +212,17 @@ func (d *Segments) discover() error {
 	return nil
 }
 
-func segmentName(n uint32) string { return fmt.Sprintf("segments/%08d.seg", n) }
+func segmentName(n uint32) string {
+	name := []byte("segments/00000000.seg")
+	if n > 99_999_999 {
+		return fmt.Sprintf("segments/%d.seg", n)
+	}
+	for at := len("segments/00000000") - 1; n > 0; n /= 10 {
+		name[at] += byte(n % 10)
+		at--
+	}
+	return string(name)
+}
 
 func segmentNumber(name string) (uint32, bool) {
 	base, ok := strings.CutPrefix(name, "segments/")

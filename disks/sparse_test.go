@@ -3,6 +3,7 @@ package disks
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"testing"
@@ -169,5 +170,17 @@ func TestVersionStays(t *testing.T) {
 	}
 	if _, ok := fs.Version(2, 0, 1); ok {
 		t.Error("a segment that is not there has a version")
+	}
+}
+
+func TestSegmentName(t *testing.T) {
+	for _, n := range []uint32{1, 9, 10, 12_345_678, 99_999_999, 100_000_000, 1<<32 - 1} {
+		name := segmentName(n)
+		if want := fmt.Sprintf("segments/%08d.seg", n); name != want {
+			t.Errorf("%d is %s, want %s", n, name, want)
+		}
+		if got, ok := segmentNumber(name); !ok || got != n {
+			t.Errorf("%s is %d, %v, want %d", name, got, ok, n)
+		}
 	}
 }
