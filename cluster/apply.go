@@ -14,7 +14,6 @@ import (
 // A tx is one transaction of the catalog. Counts of stripes are summed up in delta and
 // written once, at the end.
 type tx struct {
-	*sql.Tx
 	ctx   context.Context
 	known *statements
 	seq   uint64
@@ -42,13 +41,56 @@ func (t *tx) exec(q string, args ...any) error {
 	return err
 }
 
-// row runs a query of one row.
-func (t *tx) row(q string, args []any, into ...any) error {
-	stmt, err := t.known.get(t.ctx, q)
-	if err != nil {
+// begin, commit and rollback run to their end whatever becomes of the context: one that took
+// effect and was told as cancelled would leave nobody knowing.
+
+func (t *tx) begin() error {
+	if err := t.ctx.Err(); err != nil {
 		return err
 	}
-	return stmt.QueryRowContext(t.ctx, args...).Scan(into...)
+	return t.toTheEnd(`BEGIN IMMEDIATE`)
+}
+
+func (t *tx) commit() error {
+	err := t.toTheEnd(`COMMIT`)
+	if err != nil {
+		t.rollback() // after some errors it was, and then there is none to roll back
+	}
+	return err
+}
+
+func (t *tx) rollback() {
+	t.toTheEnd(`ROLLBACK`) //nolint:errcheck // what failed before tells why
+}
+
+func (t *tx) toTheEnd(q string) error {
+	ctx := context.WithoutCancel(t.ctx)
+	stmt, err := t.known.get(ctx, q)
+	if err == nil {
+		_, err = stmt.ExecContext(ctx)
+	}
+	return err
+}
+
+// rows runs a query of many rows.
+func (t *tx) rows(q string, args ...any) (*sql.Rows, error) {
+	stmt, err := t.known.get(t.ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return stmt.QueryContext(t.ctx, args...)
+}
+
+// row runs a query of one row.
+func (t *tx) row(q string, args []any, into ...any) error { return t.scan(q, args...)(into...) }
+
+// scan runs a query of one row, which is scanned by what it returns.
+func (t *tx) scan(q string, args ...any) func(into ...any) error {
+	stmt, err := t.known.get(t.ctx, q)
+	if err != nil {
+		return func(...any) error { return err }
+	}
+	return stmt.QueryRowContext(t.ctx, args...).Scan
 }
 
 func (t *tx) setMeta(k string, v []byte) error {
@@ -327,8 +369,8 @@ func (t *tx) copy(r record, seq int64) (Object, error) {
 		return Object{}, err
 	}
 	var parts []byte
-	source, err := scanObject(r.From, t.QueryRowContext(t.ctx, `SELECT `+objectColumns+`, o.parts FROM objects o
-		WHERE o.bucket = ? AND o.key = ? AND o.seq = ?`, from.id, r.FromKey, src.seq).Scan, &parts)
+	source, err := scanObject(r.From, t.scan(`SELECT `+objectColumns+`, o.parts FROM objects o
+		WHERE o.bucket = ? AND o.key = ? AND o.seq = ?`, from.id, r.FromKey, src.seq), &parts)
 	if err != nil {
 		return Object{}, err
 	}

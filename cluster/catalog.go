@@ -98,7 +98,6 @@ func (s *statements) get(ctx context.Context, q string) (*sql.Stmt, error) {
 // log the file remembers: who only reads need not ask for it.
 func dsn(path string, param string) string {
 	v := url.Values{"_pragma": {"busy_timeout(10000)", "synchronous(FULL)", "cache_size(-16384)", param}}
-	v.Set("_txlock", "immediate")
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + v.Encode()
 }
 
@@ -124,7 +123,7 @@ func createCatalog(path string) (*catalog, error) {
 // define makes tables, and the schema the newest.
 func (t *tx) define(statements []string) error {
 	for _, s := range statements {
-		if _, err := t.ExecContext(t.ctx, s); err != nil {
+		if _, err := t.known.conn.ExecContext(t.ctx, s); err != nil {
 			return err
 		}
 	}
@@ -560,28 +559,29 @@ func (c *catalog) change(ctx context.Context, f func(*tx) error) error {
 		return err
 	}
 	defer c.updating.Release(1)
-	s, err := c.writes.conn.BeginTx(ctx, nil)
-	if err != nil {
+	t := &tx{ctx: ctx, known: &c.writes, fresh: map[uint64]*stripe{}, delta: map[uint64]delta{}}
+	if err := t.begin(); err != nil {
 		return fmt.Errorf("catalog: %w", catalogError(err))
 	}
-	t := &tx{Tx: s, ctx: ctx, known: &c.writes, fresh: map[uint64]*stripe{}, delta: map[uint64]delta{}}
 	if err := f(t); err != nil {
-		s.Rollback()
+		t.rollback()
 		return err
 	}
 	if err := t.flush(); err != nil {
-		s.Rollback()
+		t.rollback()
 		return fmt.Errorf("catalog: %w", catalogError(err))
 	}
-	if c.watch != nil {
-		if err := c.watch(); err != nil {
-			s.Rollback()
-			return err
-		}
+	err := ctx.Err()
+	if err == nil && c.watch != nil {
+		err = c.watch()
+	}
+	if err != nil {
+		t.rollback()
+		return err
 	}
 	c.memo.begin(&t.touched)
 	defer c.memo.end()
-	if err := s.Commit(); err != nil {
+	if err := t.commit(); err != nil {
 		if err = catalogError(err); !errors.Is(err, ErrNoSpace) {
 			err = fmt.Errorf("%w: %w", errUncertain, err)
 		}

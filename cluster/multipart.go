@@ -343,7 +343,7 @@ func (t *tx) complete(b bucketRow, r record, seq int64) (Object, error) {
 		r.Size += p.Size
 		parts = append(parts, p)
 	}
-	u, err := scanUpload(r.Bucket, t.QueryRowContext(t.ctx, `SELECT `+uploadColumns+` FROM uploads u WHERE u.id = ?`, r.Upload).Scan)
+	u, err := scanUpload(r.Bucket, t.scan(`SELECT `+uploadColumns+` FROM uploads u WHERE u.id = ?`, r.Upload))
 	if err != nil {
 		return Object{}, err
 	}
@@ -364,7 +364,7 @@ func (t *tx) complete(b bucketRow, r record, seq int64) (Object, error) {
 
 // dropUpload removes an upload and the parts that are left of it.
 func (t *tx) dropUpload(bucket, id int64) error {
-	rows, err := t.QueryContext(t.ctx, `SELECT layout, size FROM parts WHERE upload = ?`, id)
+	rows, err := t.rows(`SELECT layout, size FROM parts WHERE upload = ?`, id)
 	if err != nil {
 		return err
 	}
@@ -392,7 +392,7 @@ func (t *tx) dropUpload(bucket, id int64) error {
 
 // dropUploads removes all uploads of a bucket.
 func (t *tx) dropUploads(bucket int64) error {
-	rows, err := t.QueryContext(t.ctx, `SELECT id FROM uploads WHERE bucket = ?`, bucket)
+	rows, err := t.rows(`SELECT id FROM uploads WHERE bucket = ?`, bucket)
 	if err != nil {
 		return err
 	}
