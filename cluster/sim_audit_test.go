@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"bytes"
+	"database/sql"
 	"errors"
 	"fmt"
 	"reflect"
@@ -34,10 +35,7 @@ type verified struct {
 // When all is healed nothing may be missing, no shard be tainted, parity fit the data, and
 // every stripe lie within the rule.
 func (s *simulation) audit(healed bool) error {
-	return s.c.catalog.stripes(ctx, func(st *stripe, freed bool) error {
-		if st.Refs == 0 && !s.c.needed(st) {
-			return nil
-		}
+	return s.auditable(func(st *stripe, freed bool) error {
 		whole, sum := healed && !freed && st.Refs > 0, uint64(0)
 		for i := range st.Places {
 			if !st.needs(i, freed) {
@@ -57,6 +55,31 @@ func (s *simulation) audit(healed bool) error {
 		}
 		return s.auditRow(st)
 	})
+}
+
+// auditable calls yield for the stripes that an object uses, or whose journal recovery needs.
+func (s *simulation) auditable(yield func(st *stripe, freed bool) error) error {
+	rows, err := s.c.catalog.query(ctx, `SELECT id, seq, journal, refs, freed, info FROM stripes
+		WHERE refs <> 0 OR journal > 0 AND seq > ? ORDER BY id`, int64(s.c.checkpoint.Load()))
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		st := &stripe{}
+		var info sql.RawBytes
+		var freed int64
+		if err := rows.Scan(into(&st.ID), into(&st.Seq), into(&st.Journal), into(&st.Refs), into(&freed), &info); err != nil {
+			return err
+		}
+		if err := st.decodeInfo(info); err != nil {
+			return err
+		}
+		if err := yield(st, freed != 0); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
 }
 
 // auditShard returns the version of the bytes of shard i of a stripe, 0 where it need not be

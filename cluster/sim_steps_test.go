@@ -658,6 +658,9 @@ func (s *simulation) makeWhole() bool {
 
 // examine reports shards on tainted disks that do not read well, as a scrub would.
 func (s *simulation) examine() error {
+	if len(s.tainted) == 0 {
+		return nil
+	}
 	return s.c.catalog.stripes(ctx, func(st *stripe, freed bool) error {
 		for i, at := range st.Places {
 			if at.Disk == none || !s.tainted[int32(at.Disk)] || !st.needs(i, freed) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -544,6 +545,7 @@ func TestSimulation(t *testing.T) {
 	if *simSeeds > 0 {
 		seeds = *simSeeds
 	}
+	defer debug.SetGCPercent(debug.SetGCPercent(1000)) // there is little that lives long
 	var total counts
 	start := time.Now()
 	done := 0

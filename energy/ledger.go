@@ -422,6 +422,9 @@ func (l *Ledger) seen(now time.Time) {
 
 // advance accounts for the time of a drive from where its work ended to now.
 func (l *Ledger) advance(d *DriveAccount, now time.Time) {
+	if !d.At.Before(now) {
+		return
+	}
 	m := MeterOf(d.Profile)
 	for d.At.Before(now) {
 		state, until := Off, time.Time{}
