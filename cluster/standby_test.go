@@ -262,13 +262,12 @@ func TestStandbyFull(t *testing.T) {
 // once it has looked at the directory of the standby.
 func TestStandbyFenced(t *testing.T) {
 	c, dir := newCluster(t, InitOptions{Scheme: scheme(t, "rs:2+1"), Map: DefaultMap(3, 1, 1, 1, 1e12)})
-	to := t.TempDir()
-	wait, stop := follow(t, c, to)
-	wait()
-	other := filepath.Join(t.TempDir(), "other")
-	if err := os.CopyFS(other, os.DirFS(dir)); err != nil {
+	to, other := t.TempDir(), filepath.Join(t.TempDir(), "other")
+	if err := os.CopyFS(other, os.DirFS(dir)); err != nil { // before it is followed: that makes files, and takes them away
 		t.Fatal(err)
 	}
+	wait, stop := follow(t, c, to)
+	wait()
 	removeCatalog(filepath.Join(other, "catalog.db"))
 	if _, err := Promote(ctx, other, Options{}, to); err != nil {
 		t.Fatal(err)
