@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -15,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/wattle-storage/wattle/cluster"
 )
 
 var (
@@ -185,7 +188,7 @@ func (c *crashTest) copy() {
 
 // repair kills a repair with a disk out of service, and a scrub that checks it once it is back.
 func (c *crashTest) repair() {
-	disk := fmt.Sprintf("site%d/rack1/host1/disk%d", 1+c.rng.IntN(3), 1+c.rng.IntN(2))
+	disk := c.disk()
 	c.must("fail", disk)
 	if c.rng.IntN(2) == 0 {
 		c.put()
@@ -196,6 +199,49 @@ func (c *crashTest) repair() {
 	c.kill("repair")
 	c.must("repair")
 	c.kill("rebalance")
+}
+
+// disks names the disks of the map that are not on their way out.
+func (c *crashTest) disks() (names []string) {
+	code, said := c.run("status", "--json", "--quiet")
+	var st cluster.Status
+	if err := json.Unmarshal([]byte(said), &st); code != 0 || err != nil {
+		c.t.Fatalf("status: exit code %d, %v\n%s", code, err, said)
+	}
+	for _, site := range st.Sites {
+		for _, d := range site.Disks {
+			if !d.Draining {
+				names = append(names, d.Name)
+			}
+		}
+	}
+	return names
+}
+
+func (c *crashTest) disk() string {
+	names := c.disks()
+	return names[c.rng.IntN(len(names))]
+}
+
+// replace kills the change of a disk, lost or not, for a new one, and the moves that it asks for.
+func (c *crashTest) replace() {
+	disk := c.disk()
+	lost := c.rng.IntN(3) == 0
+	if lost {
+		c.must("fail", disk)
+	}
+	c.kill("replace", disk)
+	if c.rng.IntN(2) == 0 {
+		c.put()
+	}
+	c.check()
+	c.kill("rebalance")
+	c.check()
+	c.must("rebalance")
+	if code, _ := c.run("restore", disk); lost && code != 0 && slices.Contains(c.disks(), disk) {
+		c.t.Fatalf("restore %s: exit code %d", disk, code)
+	}
+	c.must("repair")
 }
 
 // recover kills a recovery, from the disks alone or from the standby, and then lets one come to
@@ -304,14 +350,14 @@ func (c *crashTest) allMayBeGone() bool {
 }
 
 // TestCrash kills the command with SIGKILL at random moments of puts, deletes, copies, repairs,
-// rebalances, scrubs, compactions, recoveries, standbys and promotions, and compares what is there by digest. A recovery may bring
+// rebalances, replacements of disks, scrubs, compactions, recoveries, standbys and promotions, and compares what is there by digest. A recovery may bring
 // back, whole, the last change of a process that was killed; it is asked for only after others
 // came to their end.
 func TestCrash(t *testing.T) {
 	c := newCrashTest(t, memoryDir(t), t.TempDir())
 	start := time.Now()
 	for i := 0; c.kills < *crashes && (*crashTime == 0 || time.Since(start) < *crashTime); i++ {
-		switch c.rng.IntN(22) {
+		switch c.rng.IntN(23) {
 		case 0:
 			c.repair()
 		case 1:
@@ -326,6 +372,8 @@ func TestCrash(t *testing.T) {
 			c.recover()
 		case 20, 21:
 			c.ship()
+		case 22:
+			c.replace()
 		case 4, 5, 6:
 			c.remove()
 		case 7, 8:
