@@ -21,6 +21,7 @@ import hmac
 import json
 import mmap
 import os
+import re
 import struct
 import sys
 import urllib.parse
@@ -29,6 +30,7 @@ from datetime import datetime, timezone
 BLOCK = 16384  # bytes that one sum covers
 TAG = 16  # bytes of a sealed unit that are its tag
 ALIGN = 64  # where shards begin
+BUCKET = re.compile(rb"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 try:
     from cryptography.exceptions import InvalidTag
@@ -794,10 +796,10 @@ def tables(p):
         raise Bad("a checkpoint of an unknown version")
     holds, all = r.u(), {}
     while True:
-        name = r.string().decode()
+        name = r.string().decode(errors="replace")
         if not name:
             return holds, all
-        columns = [r.string().decode() for _ in range(r.count())]
+        columns = [r.string().decode(errors="replace") for _ in range(r.count())]
         rows = all[name] = []
         while r.byte():
             rows.append({c: value(r) for c in columns})
@@ -1013,6 +1015,13 @@ def parts(key):
     return list_
 
 
+def directory(bucket):
+    """A name for the directory of a bucket: its own, which what lies on the disks need not be."""
+    if BUCKET.fullmatch(bucket):
+        return bucket
+    return b"bucket-" + hashlib.sha256(bucket).hexdigest().encode()
+
+
 class Output:
     def __init__(self, root):
         self.root = os.fsencode(root)
@@ -1022,6 +1031,7 @@ class Output:
 
     def write(self, bucket, key, pieces, version=None):
         """Writes what pieces yields; returns the name of the file below the root."""
+        bucket = directory(bucket)
         folder, path = bucket, parts(key)
         if version is not None:
             folder += b".versions"
@@ -1123,7 +1133,7 @@ def export(cluster, state, out, versions, say):
                         say(f"{text(bucket)}/{text(key)}: {e}")
                         failed += 1
                 lines.append(json.dumps(said, ensure_ascii=False, separators=(",", ":")))
-        with open(os.path.join(out.root, bucket + b".jsonl"), "x") as f:
+        with open(os.path.join(out.root, directory(bucket) + b".jsonl"), "x") as f:
             f.writelines(l + "\n" for l in lines)
     return done, failed
 
