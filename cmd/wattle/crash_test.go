@@ -57,10 +57,20 @@ func memoryDir(t *testing.T) string {
 	return dir
 }
 
+// crashSchemes are those of the clusters of TestCrash, by the seed, and their disks a site.
+var crashSchemes = []struct{ scheme, disks string }{{"rs:2+2", "2"}, {"lrc:4+2+2", "3"}, {"replica:3", "1"}}
+
+// newCrashTest makes a cluster: of which scheme, and whether it is encrypted, says the seed.
 func newCrashTest(t *testing.T, dir, tmp string) *crashTest {
 	c := &crashTest{t: t, rng: rand.New(rand.NewPCG(*crashSeed, 0)), dir: filepath.Join(dir, "c"), other: filepath.Join(dir, "standby"), tmp: tmp,
 		may: map[string][]sum{}, took: map[string]time.Duration{}, killed: map[string]int{}}
-	c.must("init", "--sites", "3", "--racks", "1", "--hosts", "1", "--disks", "2", "--scheme", "rs:2+2", "--capacity", "1GB")
+	var encrypt []string
+	if *crashSeed%4 == 0 {
+		t.Setenv("WATTLE_KEY_FILE", filepath.Join(tmp, "keys"))
+		encrypt = []string{"--encrypt"}
+	}
+	kind := crashSchemes[(*crashSeed+2)%3]
+	c.must(append([]string{"init", "--sites", "3", "--racks", "1", "--hosts", "1", "--disks", kind.disks, "--scheme", kind.scheme, "--capacity", "1GB"}, encrypt...)...)
 	c.must("mb", "bucket")
 	return c
 }
@@ -264,7 +274,7 @@ func (c *crashTest) recover() {
 
 // read reads all by scripts/read.py, which knows nothing but the format on disk, and compares.
 func (c *crashTest) read() {
-	if _, err := exec.LookPath("python3"); err != nil {
+	if exec.Command("python3", "-c", "import cryptography").Run() != nil {
 		return
 	}
 	out := filepath.Join(c.tmp, "read")
@@ -388,7 +398,7 @@ func TestCrash(t *testing.T) {
 	c.must("repair")
 	c.must("scrub", "--parity")
 	c.check()
-	t.Logf("%d processes, %d killed %v, %d changes acknowledged, %d keys whole, read %d times without Wattle, in %v", c.runs, c.kills, c.killed, c.acked, len(c.may), c.reads, time.Since(start).Round(time.Second))
+	t.Logf("%d processes, %d killed %v, %d changes acknowledged, %d keys whole of %s, read %d times without Wattle, in %v", c.runs, c.kills, c.killed, c.acked, len(c.may), crashSchemes[(*crashSeed+2)%3].scheme, c.reads, time.Since(start).Round(time.Second))
 }
 
 // TestFullFileSystem fills the file system that all disks share, remounts it for reading
