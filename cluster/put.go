@@ -13,7 +13,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/wattle-storage/wattle/energy"
-	"github.com/wattle-storage/wattle/erasure"
 	"github.com/wattle-storage/wattle/placement"
 	"github.com/wattle-storage/wattle/seal"
 )
@@ -311,7 +310,7 @@ func (s *stream) stripe(ctx context.Context, n int) (last bool, err error) {
 		return false, err
 	}
 	data = s.expected(n, data)
-	mem, err := s.c.pool.get(ctx, memoryFor(scheme, int64(data), shard))
+	mem, err := s.c.pool.get(ctx, s.c.memoryFor(int64(data)))
 	if err != nil {
 		return false, err
 	}
@@ -355,10 +354,15 @@ func (s *stream) expected(n, data int) int {
 	return data
 }
 
-// memoryFor is the memory of a stripe of size bytes.
-func memoryFor(scheme erasure.Scheme, size int64, shard uint32) int {
-	n := stripeBytes(scheme, spread(size, scheme.K, shardFor(size, scheme.K, shard)))
-	return min(inSteps(n), scheme.N()*int(shard))
+// memoryFor is the memory of a spread stripe of size bytes, or of fewer, should they end before.
+func (c *Cluster) memoryFor(size int64) int {
+	scheme := c.config.Scheme
+	e := extent{Count: 1, Shard: shardFor(size, scheme.K, c.columnRoom(c.shard)), Key: c.sealing()}
+	n := stripeBytes(scheme, e.columns(size, scheme.K))
+	if e.Key != 0 {
+		n += seal.Overhead // fewer bytes may leave the last column one unit more
+	}
+	return min(inSteps(n), scheme.N()*int(c.shard))
 }
 
 // ended returns io.EOF when nothing is left to read. What is left else was not announced, and

@@ -55,6 +55,36 @@ func reveals(t testing.TB, dir string) (word, file string) {
 	return word, file
 }
 
+// TestSealedMemory: the memory of a stripe holds what its bytes come to when they are encrypted,
+// also when there are fewer than were announced. What rounding leaves is often enough, and not always.
+func TestSealedMemory(t *testing.T) {
+	for _, text := range []string{"lrc:4+2+2", "rs:9+6", "replica:3", "rs:2+2", "rs:12+4"} {
+		c, _, _ := newSealed(t, text)
+		k, room := c.config.Scheme.K, c.columnRoom(c.shard)
+		full, worst := int64(k)*int64(room), int64(0)
+		for size := int64(packLimit + 1); size <= full; size += 1 + size%613 {
+			for _, n := range []int64{size, size - 1, size - int64(k), size * 9 / 10} {
+				e := extent{Count: 1, Shard: shardFor(n, k, room), Key: c.sealing()}
+				if need, have := stripeBytes(c.config.Scheme, e.columns(n, k)), c.memoryFor(size); need > have {
+					t.Fatalf("%s: %d bytes of %d that were announced need %d, and have %d", text, n, size, need, have)
+				}
+			}
+			plain := stripeBytes(c.config.Scheme, spread(size, k, shardFor(size, k, room)))
+			if at := c.memoryFor(size); inSteps(plain) < at {
+				worst = size
+			}
+		}
+		if worst == 0 {
+			continue // a full stripe comes before the first step that the tags pass
+		}
+		p := bytes.Repeat([]byte("plain"), int(worst)/5+1)[:worst]
+		if _, err := c.Put(ctx, "bucket", "worst", bytes.NewReader(p), PutOptions{Size: worst}); err != nil {
+			t.Fatal(err)
+		}
+		wantBytes(t, c, "worst", p)
+	}
+}
+
 // TestSealed: objects of telling sizes are not to be seen on the disks, nor are their names, and
 // come back sound, with a site gone, after repair, after compaction, and after recovery.
 func TestSealed(t *testing.T) {
