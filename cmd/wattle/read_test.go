@@ -209,7 +209,7 @@ func readSize(rng *rand.Rand) int {
 	}
 }
 
-func readBody(rng *rand.Rand) io.Reader {
+func readBody(rng *rand.Rand) *bytes.Reader {
 	p := make([]byte, readSize(rng))
 	for i := 0; i < len(p); i += 8 {
 		p[i] = byte(rng.Uint64()) // the rest stays zero, as in many a file
@@ -272,7 +272,9 @@ func (h *history) change(rng *rand.Rand) func() {
 			}
 		}
 	default:
-		return func() { _, _ = c.Put(ctx, bucket, key, readBody(rng), o) }
+		body := readBody(rng)
+		o.Size = []int64{0, int64(body.Len()), int64(body.Len()) / 2, 2 * int64(body.Len())}[rng.IntN(4)]
+		return func() { _, _ = c.Put(ctx, bucket, key, body, o) }
 	}
 }
 
