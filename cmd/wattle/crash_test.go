@@ -360,14 +360,14 @@ func (c *crashTest) allMayBeGone() bool {
 }
 
 // TestCrash kills the command with SIGKILL at random moments of puts, deletes, copies, repairs,
-// rebalances, replacements of disks, scrubs, compactions, recoveries, standbys and promotions, and compares what is there by digest. A recovery may bring
+// rebalances, replacements of disks, servers with clients, scrubs, compactions, recoveries, standbys and promotions, and compares what is there by digest. A recovery may bring
 // back, whole, the last change of a process that was killed; it is asked for only after others
 // came to their end.
 func TestCrash(t *testing.T) {
 	c := newCrashTest(t, memoryDir(t), t.TempDir())
 	start := time.Now()
 	for i := 0; c.kills < *crashes && (*crashTime == 0 || time.Since(start) < *crashTime); i++ {
-		switch c.rng.IntN(23) {
+		switch c.rng.IntN(25) {
 		case 0:
 			c.repair()
 		case 1:
@@ -384,6 +384,8 @@ func TestCrash(t *testing.T) {
 			c.ship()
 		case 22:
 			c.replace()
+		case 23, 24:
+			c.serve()
 		case 4, 5, 6:
 			c.remove()
 		case 7, 8:
