@@ -996,7 +996,10 @@ class Cluster:
         for s, records in reversed(replay):
             if s > floor:
                 for place, record in enumerate(records):
-                    state.apply(record, s << 20 | place)
+                    try:
+                        state.apply(record, s << 20 | place)
+                    except Bad as e:
+                        self._miss(f"batch {s}, record {place}: {e}")
         return state
 
 
@@ -1067,22 +1070,29 @@ class Output:
 
 
 def when(ns):
-    s = datetime.fromtimestamp(ns // 10**9, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
+    try:
+        s = datetime.fromtimestamp(ns // 10**9, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
+    except (OverflowError, ValueError, OSError):
+        return "0001-01-01T00:00:00Z"
     fraction = f"{ns % 10**9:09d}".rstrip("0")
     return s + ("." + fraction if fraction else "") + "Z"
 
 
 def line(bucket, key, v):
-    said = {"bucket": text(bucket), "key": text(key), "size": v.size, "modified": when(v.modified), "sequence": v.sequence}
-    if v.marker:
-        said["delete_marker"] = True
+    said = {"bucket": text(bucket), "key": text(key), "size": v.size, "modified": when(v.modified)}
     if v.type:
         said["content_type"] = text(v.type)
     if v.meta:
         said["meta"] = texts(v.meta)
+    said["sequence"] = v.sequence
+    try:
+        said.update(told(v.fields))
+    except Bad:  # they help nobody to read the bytes
+        pass
     if not v.null:
         said["versioned"] = True
-    said.update(told(v.fields))
+    if v.marker:
+        said["delete_marker"] = True
     return said
 
 
@@ -1093,9 +1103,8 @@ def texts(m):
 def told(fields):
     """Attributes as the lists give them."""
     said = {}
-    for tag, name in ((1, "etag"), (8, "acl")):
-        if fields.get(tag):
-            said[name] = text(fields[tag])
+    if fields.get(1):
+        said["etag"] = text(fields[1])
     for tag, name in ((2, "headers"), (3, "tags")):
         if fields.get(tag):
             said[name] = texts(Reader(fields[tag]).map())
@@ -1109,6 +1118,8 @@ def told(fields):
     for tag, name in ((6, "legal_hold"), (9, "released")):
         if tag in fields:
             said[name] = True
+    if fields.get(8):
+        said["acl"] = text(fields[8])
     return said
 
 
@@ -1133,7 +1144,7 @@ def export(cluster, state, out, versions, say):
                         say(f"{text(bucket)}/{text(key)}: {e}")
                         failed += 1
                 lines.append(json.dumps(said, ensure_ascii=False, separators=(",", ":")))
-        with open(os.path.join(out.root, directory(bucket) + b".jsonl"), "x") as f:
+        with open(os.path.join(out.root, directory(bucket) + b".jsonl"), "x", encoding="utf-8", errors="replace") as f:
             f.writelines(l + "\n" for l in lines)
     return done, failed
 

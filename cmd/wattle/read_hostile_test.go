@@ -34,6 +34,10 @@ func TestReadHostile(t *testing.T) {
 		"key in a file":       {journalOf(makeBucket("bucket"), put("a", 0, 0), put("a/b", 0, 0)), "2 objects"},
 		"a stripe that lacks": {journalOf(makeBucket("bucket"), put("a", 9, 1, 77, 1, 9, 9)), "stripe 4d is lost"},
 		"stripes past all":    {journalOf(makeBucket("bucket"), put("a", 9, append(append([]byte{1, 1, 0xff, 0xff, 0xff, 0xff, 0x0f}, many...), 0)...)), "1 could not be read"},
+		"a key of no text":    {journalOf(makeBucket("bucket"), put("\xff\xfe", 0, 0)), "1 objects"},
+		"an absurd time":      {journalOf(makeBucket("bucket"), append(append([]byte{3, 0}, many...), put("a", 0, 0)[3:]...)), "1 objects"},
+		"attributes cut off":  {journalOf(makeBucket("bucket"), append(withFlag(put("a", 0, 0), 8), 2, 1, 9)), "1 batches of changes are missing"},
+		"tags cut off":        {journalOf(makeBucket("bucket"), append(withFlag(put("a", 0, 0), 8), 3, 3, 1, 9)), "1 objects"},
 		"too many records":    {append([]byte{1}, many...), "a count is too large"},
 		"too long a record":   {append([]byte{1, 1}, many...), "ends too early"},
 		"an unknown record":   {journalOf(journalRecord(99, "bucket", []byte{0})), "kind 99"},
@@ -63,6 +67,11 @@ func journalString(p []byte, s string) []byte {
 
 func journalRecord(kind byte, bucket string, fields []byte) []byte {
 	return append(journalString([]byte{kind, 0, 0}, bucket), fields...)
+}
+
+func withFlag(record []byte, flag byte) []byte {
+	record[1] |= flag
+	return record
 }
 
 func journalOf(records ...[]byte) []byte {
