@@ -20,6 +20,7 @@ import (
 	"github.com/versity/versitygw/s3err"
 
 	"github.com/wattle-storage/wattle/cluster"
+	"github.com/wattle-storage/wattle/gateway/policy"
 )
 
 // The front end knows access control lists of buckets only, and lets them say who reads the
@@ -43,11 +44,13 @@ var groupURI = map[string]string{
 // maxGrants bounds a list.
 const maxGrants = 100
 
-// grantHeaders are the headers that grant a permission each.
-var grantHeaders = []struct {
+// A grantHeader is a header that grants a permission.
+type grantHeader struct {
 	name       string
 	permission auth.Permission
-}{
+}
+
+var grantHeaders = []grantHeader{
 	{"X-Amz-Grant-Full-Control", auth.PermissionFullControl}, {"X-Amz-Grant-Read", auth.PermissionRead}, {"X-Amz-Grant-Read-Acp", auth.PermissionReadAcp},
 	{"X-Amz-Grant-Write", auth.PermissionWrite}, {"X-Amz-Grant-Write-Acp", auth.PermissionWriteAcp},
 }
@@ -99,6 +102,9 @@ func (f *front) GetBucketAcl(ctx context.Context, in *s3.GetBucketAclInput) ([]b
 	if err != nil {
 		return nil, err
 	}
+	if err := f.denied(ctx, bucket, set); err != nil {
+		return nil, err
+	}
 	acl, me := f.bucketACL(set), who(ctx)
 	if r := request(ctx); r != nil {
 		key, version := readBy(r, bucket)
@@ -112,7 +118,7 @@ func (f *front) GetBucketAcl(ctx context.Context, in *s3.GetBucketAclInput) ([]b
 			}
 		}
 	}
-	acl.Grantees = effective(acl.Grantees, me)
+	acl.Grantees = effective(blockOf(set).of(acl).Grantees, me)
 	return []byte(asJSON(acl)), nil
 }
 
@@ -278,6 +284,13 @@ func (f *front) headerACL(h *fasthttp.RequestHeader, owner, bucketOwner string) 
 	return nil, nil
 }
 
+// granteeKinds are the types of grantees, and which of their elements each has.
+var granteeKinds = map[string]func(e aclElement) string{
+	"CanonicalUser":         func(e aclElement) string { return e.Grantee.ID },
+	"Group":                 func(e aclElement) string { return e.Grantee.URI },
+	"AmazonCustomerByEmail": func(e aclElement) string { return e.Grantee.Email },
+}
+
 // An aclDocument is a list in XML.
 type aclDocument struct {
 	XMLName xml.Name     `xml:"AccessControlPolicy"`
@@ -305,21 +318,26 @@ type aclElement struct {
 // documentACL reads a list in XML. Its owner cannot be another than it was.
 func (f *front) documentACL(body []byte, owner string) (*auth.ACL, error) {
 	var doc aclDocument
+	var kinds struct {
+		Grants []struct {
+			Grantee struct {
+				Type *string `xml:"http://www.w3.org/2001/XMLSchema-instance type,attr"`
+			}
+		} `xml:"AccessControlList>Grant"`
+	}
 	malformed := s3err.GetAPIError(s3err.ErrMalformedACL)
-	if xml.Unmarshal(body, &doc) != nil || doc.Owner == nil || doc.Owner.ID == "" || len(doc.Grants) > maxGrants {
+	if xml.Unmarshal(body, &doc) != nil || xml.Unmarshal(body, &kinds) != nil || doc.Owner == nil || doc.Owner.ID == "" || len(doc.Grants) > maxGrants {
 		return nil, malformed
 	}
 	if doc.Owner.ID != owner {
 		return nil, errInvalidID()
 	}
 	acl := auth.ACL{Owner: owner}
-	for _, e := range doc.Grants {
-		if !slices.ContainsFunc(grantHeaders, func(h struct {
-			name       string
-			permission auth.Permission
-		}) bool {
-			return h.permission == e.Permission
-		}) {
+	for i, e := range doc.Grants {
+		if kind := kinds.Grants[i].Grantee.Type; kind != nil && (granteeKinds[*kind] == nil || granteeKinds[*kind](e) == "") {
+			return nil, malformed
+		}
+		if !slices.ContainsFunc(grantHeaders, func(h grantHeader) bool { return h.permission == e.Permission }) {
 			return nil, malformed
 		}
 		var g auth.Grantee
@@ -396,6 +414,8 @@ func (f *front) putACL(ctx context.Context, bucket string) (string, error) {
 	switch {
 	case err != nil:
 		return "", err
+	case blockOf(set).refuses(acl) != nil:
+		return "", blockOf(set).refuses(acl)
 	case enforced(set) && acl != nil && name != "private" && name != "bucket-owner-full-control":
 		return "", s3err.GetAPIError(s3err.ErrAclNotSupported)
 	case enforced(set), owner == bucketOwner && (acl == nil || name == "private"),
@@ -435,11 +455,11 @@ func (s *Server) acl(c fiber.Ctx) error {
 			if e := s.authenticate(c); e != nil {
 				return e
 			}
-			return f.fail(err, about)
+			return f.unseen(c.RequestCtx(), bucket, f.fail(err, about))
 		}
 		acl = f.objectACL(set, o)
 	}
-	if err := s.mayACL(c, about, acl, f.ownerOf(set)); err != nil {
+	if err := s.mayACL(c, about, set, acl.Owner); err != nil {
 		return err
 	}
 	if want := c.Get("X-Amz-Expected-Bucket-Owner"); want != "" && want != f.ownerOf(set) {
@@ -473,36 +493,22 @@ func (s *Server) authenticate(c fiber.Ctx) error {
 
 // mayACL tells whether who sent a request may see or change a list: its owner may, the
 // bucket's owner, and whom the list or the bucket's policy lets.
-func (s *Server) mayACL(c fiber.Ctx, about subject, acl auth.ACL, bucketOwner string) error {
+func (s *Server) mayACL(c fiber.Ctx, about subject, set map[string]string, owner string) error {
 	if err := s.authenticate(c); err != nil {
 		return err
 	}
-	permission, action := auth.PermissionReadAcp, auth.GetBucketAclAction
-	switch {
-	case c.Method() == http.MethodPut && about.key != "":
-		permission, action = auth.PermissionWriteAcp, auth.PutObjectAclAction
-	case c.Method() == http.MethodPut:
-		permission, action = auth.PermissionWriteAcp, auth.PutBucketAclAction
-	case about.key != "":
-		action = auth.GetObjectAclAction
+	d := s.front.decider(c.RequestCtx(), about.bucket, set)
+	if d.me == "" && c.Method() == http.MethodPut {
+		return s3err.GetAPIError(s3err.ErrAnonymousRequest)
 	}
-	acct, _ := utils.ContextKeyAccount.Get(c).(auth.Account)
-	root, _ := utils.ContextKeyIsRoot.Get(c).(bool)
-	if acct.Access == "" {
-		if c.Method() == http.MethodPut {
-			return s3err.GetAPIError(s3err.ErrAnonymousRequest)
-		}
-		if slices.Contains(effective(acl.Grantees, ""), group(allUsers, permission)) {
-			return nil
-		}
-		return auth.VerifyPublicAccess(c, s.front, action, permission, about.bucket, about.key)
+	decision := policy.Undecided
+	for _, action := range actionsOf(d.r, target{about.key, about.version}) {
+		decision = d.decide(action, about.key, about.version)
 	}
-	if acct.Access == acl.Owner || acct.Access == bucketOwner {
-		acl.Grantees = append(slices.Clone(acl.Grantees), user(acct.Access, auth.PermissionFullControl))
+	if decision == policy.Allowed || decision == policy.Undecided && d.me != "" && d.me == owner {
+		return nil
 	}
-	acl.Grantees = effective(acl.Grantees, acct.Access)
-	return auth.VerifyAccess(c, s.front, auth.AccessOptions{Acl: acl, AclPermission: permission, IsRoot: root, Acc: acct, Bucket: about.bucket, Object: about.key,
-		Actions: []auth.Action{action}, Iam: accounts{s.front}})
+	return s3err.GetAPIError(s3err.ErrAccessDenied)
 }
 
 // replaceACL takes the list of a request, which its headers or its body give.
@@ -523,6 +529,9 @@ func (s *Server) replaceACL(c fiber.Ctx, about subject, set map[string]string, o
 		if acl, err = f.documentACL(body, owner); err != nil {
 			return err
 		}
+	}
+	if err := blockOf(set).refuses(acl); err != nil {
+		return err
 	}
 	if about.key == "" {
 		return f.set(about.bucket, settingACL, []byte(asJSON(acl)))

@@ -138,7 +138,14 @@ func TestObjectACL(t *testing.T) {
 	const groups = "http://acs.amazonaws.com/groups/global/"
 	at := "/" + b + "/k?acl"
 	doc := func(owner, grantee, permission string) string {
-		return `<AccessControlPolicy><Owner><ID>` + owner + `</ID></Owner><AccessControlList><Grant><Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="CanonicalUser">` +
+		kind := "CanonicalUser"
+		switch {
+		case strings.HasPrefix(grantee, "<URI>"):
+			kind = "Group"
+		case strings.HasPrefix(grantee, "<Email"):
+			kind = "AmazonCustomerByEmail"
+		}
+		return `<AccessControlPolicy><Owner><ID>` + owner + `</ID></Owner><AccessControlList><Grant><Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="` + kind + `">` +
 			grantee + `</Grantee><Permission>` + permission + `</Permission></Grant></AccessControlList></AccessControlPolicy>`
 	}
 	put := func(body string, key Credentials, headers ...string) call {
@@ -163,6 +170,8 @@ func TestObjectACL(t *testing.T) {
 		{name: "nobody", call: put(doc("root", "", "READ"), root), status: 400, code: "MalformedACLError"},
 		{name: "an unknown user", call: put(doc("root", "<ID>_foo</ID>", "READ"), root), status: 400, code: "InvalidArgument"},
 		{name: "an address", call: put(doc("root", "<EmailAddress>a@example.com</EmailAddress>", "READ"), root), status: 400, code: "UnresolvableGrantByEmailAddress"},
+		{name: "a kind of grantee that is none", call: put(strings.Replace(doc("root", "<ID>fia</ID>", "READ"), "CanonicalUser", "Robot", 1), root), status: 400, code: "MalformedACLError"},
+		{name: "a kind without its element", call: put(strings.Replace(doc("root", "<ID>fia</ID>", "READ"), "CanonicalUser", "Group", 1), root), status: 400, code: "MalformedACLError"},
 		{name: "no XML", call: put("hello", root), status: 400, code: "MalformedACLError"},
 		{name: "nothing", call: put("", root), status: 404, code: "MissingSecurityHeader"},
 		{name: "both", call: put("", root, "x-amz-acl", "private", "x-amz-grant-read", "fia"), status: 400, code: "InvalidRequest"},
@@ -198,9 +207,6 @@ func TestBuckets(t *testing.T) {
 		t.Error(a.Body)
 	}
 	call{Method: "PUT", Path: "/" + b + "-x", Body: "<CreateBucketConfiguration><LocationConstraint>mars-1</LocationConstraint></CreateBucketConfiguration>"}.want(t, 400, "InvalidLocationConstraint")
-	call{Path: "/" + b + "?publicAccessBlock"}.want(t, 501, "NotImplemented")
-	call{Path: "/" + b + "?encryption"}.want(t, 501, "NotImplemented")
-	call{Path: "/" + b + "?replication"}.want(t, 501, "NotImplemented")
 	call{Path: "/?max-buckets=1"}.want(t, 200, "")
 	if a := (call{Method: "HEAD", Path: "/" + b, Headers: map[string]string{"x-amz-expected-bucket-owner": "someone"}}).do(t); a.Status != 403 {
 		t.Errorf("another owner was expected: %d", a.Status)

@@ -232,62 +232,6 @@ func (f *front) GetBucketVersioning(_ context.Context, bucket string) (out s3res
 	return out, err
 }
 
-// PutBucketPolicy replaces the policy.
-func (f *front) PutBucketPolicy(_ context.Context, bucket string, policy []byte) error {
-	return f.set(bucket, settingPolicy, policy)
-}
-
-// mayRead marks a request for a policy that was seen to be allowed.
-const mayRead = "wattle-may-read"
-
-// GetBucketPolicy returns the policy.
-func (f *front) GetBucketPolicy(ctx context.Context, bucket string) ([]byte, error) {
-	bucket = strings.Clone(bucket)
-	policy, err := f.get(bucket, settingPolicy, s3err.GetBucketErr(s3err.ErrNoSuchBucketPolicy, bucket))
-	r := request(ctx)
-	if none := errors.Is(err, s3err.GetAPIError(s3err.ErrNoSuchBucketPolicy)); none && r != nil && len(r.Request.Header.Peek("X-Amz-Bypass-Governance-Retention")) > 0 {
-		if set, e := f.settings(bucket); e == nil && who(ctx) != "" && who(ctx) == f.ownerOf(set) { // the front end wants to see it allowed
-			return allowAll([]byte(`{"Version":"2012-10-17","Statement":[]}`), bucket, who(ctx)), nil
-		}
-	}
-	if err != nil || r == nil {
-		return policy, err
-	}
-	if r.IsGet() && (r.QueryArgs().Has("policy") || r.QueryArgs().Has("policyStatus")) {
-		if account(ctx).Role == auth.RoleAdmin || r.UserValue(mayRead) != nil {
-			return policy, nil
-		}
-		r.SetUserValue(mayRead, true) // the front end asks whether it may be read, and then for it
-	}
-	set, err := f.settings(bucket)
-	if me := who(ctx); err == nil && me != "" && me == f.ownerOf(set) {
-		policy = allowAll(policy, bucket, me)
-	}
-	return policy, err
-}
-
-// allowAll adds to a policy that a user may do all that it does not deny: so may a bucket's
-// owner, of which the front end thinks only where there is no policy.
-func allowAll(policy []byte, bucket, access string) []byte {
-	var doc map[string]json.RawMessage
-	var statements []json.RawMessage
-	if json.Unmarshal(policy, &doc) != nil {
-		return policy
-	}
-	if json.Unmarshal(doc["Statement"], &statements) != nil {
-		statements = []json.RawMessage{doc["Statement"]}
-	}
-	statements = append(statements, json.RawMessage(asJSON(map[string]any{"Effect": "Allow", "Principal": map[string]string{"AWS": access}, "Action": "s3:*",
-		"Resource": []string{"arn:aws:s3:::" + bucket, "arn:aws:s3:::" + bucket + "/*"}})))
-	doc["Statement"] = json.RawMessage(asJSON(statements))
-	return []byte(asJSON(doc))
-}
-
-// DeleteBucketPolicy takes the policy away.
-func (f *front) DeleteBucketPolicy(_ context.Context, bucket string) error {
-	return f.unset(bucket, settingPolicy)
-}
-
 // PutBucketOwnershipControls says who owns objects.
 func (f *front) PutBucketOwnershipControls(_ context.Context, bucket string, o types.ObjectOwnership) error {
 	return f.set(bucket, settingOwnership, []byte(o))

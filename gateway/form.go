@@ -40,6 +40,9 @@ const (
 	formAnew = "wattle-form-anew"
 )
 
+// formValues is the user value with the fields of a form.
+const formValues = "wattle-form-values"
+
 // A formData is an upload by POST before its file.
 type formData struct {
 	fields   []formField
@@ -127,6 +130,7 @@ func (s *Server) relay(c fiber.Ctx, body io.Reader, size int, f formData) {
 	outer.Request.Header.CopyTo(&inner.Request.Header)
 	inner.Request.SetBodyStream(body, size)
 	inner.SetUserValue(formAnew, true)
+	inner.SetUserValue(formValues, f.fields)
 	if acl := f.get("acl"); acl != "" {
 		inner.SetUserValue(formACL, acl)
 	}

@@ -20,18 +20,19 @@ import (
 // front is the back end that the protocol's front end calls.
 type front struct {
 	backend.BackendUnsupported
-	store   Store
-	ctx     context.Context // of the server: a request's own ends with its handler, before a body is sent
-	cancel  context.CancelFunc
-	log     *slog.Logger
-	metrics *metrics
-	opaque  bool
-	stall   time.Duration
-	root    string
-	users   *Users
-	quotas  *quotas
-	owners  owners
-	grid    energy.Estimate // g/kWh; zero: answers say nothing of carbon
+	store    Store
+	ctx      context.Context // of the server: a request's own ends with its handler, before a body is sent
+	cancel   context.CancelFunc
+	log      *slog.Logger
+	metrics  *metrics
+	opaque   bool
+	stall    time.Duration
+	root     string
+	users    *Users
+	quotas   *quotas
+	owners   owners
+	policies policies
+	grid     energy.Estimate // g/kWh; zero: answers say nothing of carbon
 }
 
 func (f *front) String() string { return "wattle" }

@@ -399,11 +399,25 @@ func (s *Server) answer(c fiber.Ctx) (err error, answered bool) {
 		err, answered = s.lifecycle(c), true
 	case isACL(c):
 		err, answered = s.acl(c), true
+	case isPolicy(c):
+		err, answered = s.policy(c), true
+	case isBlock(c):
+		err, answered = s.block(c), true
+	case absentOf(c) != "":
+		err, answered = s.absent(c, absentOf(c)), true
 	default:
 		return nil, false
 	}
 	utils.EnsureRequestIDs(c)
+	if e := middlewares.ApplyBucketCORS(s.front, bucketOfPath, "")(c); err == nil {
+		err = e
+	}
 	return err, answered
+}
+
+func bucketOfPath(c fiber.Ctx) (string, error) {
+	bucket, _, _ := strings.Cut(strings.TrimPrefix(c.Path(), "/"), "/")
+	return strings.Clone(bucket), nil
 }
 
 // partsCount is the user value with the parts of an object whose attributes are told.

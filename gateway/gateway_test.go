@@ -432,7 +432,6 @@ func TestErrors(t *testing.T) {
 		{call{Path: "/" + b + "/k?versionId=nonsense"}, 400, "InvalidArgument"},
 		{call{Path: "/" + b + "/k?versionId=00000000deadbeef"}, 404, "NoSuchVersion"},
 		{call{Path: "/" + b + "?lifecycle"}, 404, "NoSuchLifecycleConfiguration"},
-		{call{Path: "/" + b + "?notification"}, 501, "NotImplemented"},
 		{call{Path: "/" + b + "?policy"}, 404, "NoSuchBucketPolicy"},
 		{call{Path: "/" + b + "?cors"}, 404, "NoSuchCORSConfiguration"},
 		{call{Path: "/" + b + "?tagging"}, 404, "NoSuchTagSet"},

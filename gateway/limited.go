@@ -95,6 +95,9 @@ func (l limited) GetObject(ctx context.Context, in *s3.GetObjectInput) (*s3.GetO
 		return nil, err
 	}
 	out, err := l.front.GetObject(ctx, in)
+	if err != nil {
+		return out, l.unseen(ctx, str(in.Bucket), err)
+	}
 	if h != nil && len(h.flow) > 0 && err == nil && out.Body != nil {
 		out.Body = slowBody{out.Body, h}
 	}
@@ -102,7 +105,10 @@ func (l limited) GetObject(ctx context.Context, in *s3.GetObjectInput) (*s3.GetO
 }
 
 func (l limited) HeadObject(ctx context.Context, in *s3.HeadObjectInput) (*s3.HeadObjectOutput, error) {
-	return within(l, ctx, in.Bucket, func() (*s3.HeadObjectOutput, error) { return l.front.HeadObject(ctx, in) })
+	return within(l, ctx, in.Bucket, func() (*s3.HeadObjectOutput, error) {
+		out, err := l.front.HeadObject(ctx, in)
+		return out, l.unseen(ctx, str(in.Bucket), err)
+	})
 }
 
 func (l limited) GetObjectAttributes(ctx context.Context, in *s3.GetObjectAttributesInput) (s3response.GetObjectAttributesResponse, error) {
@@ -114,7 +120,13 @@ func (l limited) DeleteObject(ctx context.Context, in *s3.DeleteObjectInput) (*s
 }
 
 func (l limited) DeleteObjects(ctx context.Context, in *s3.DeleteObjectsInput) (s3response.DeleteResult, error) {
-	return within(l, ctx, in.Bucket, func() (s3response.DeleteResult, error) { return l.front.DeleteObjects(ctx, in) })
+	return within(l, ctx, in.Bucket, func() (s3response.DeleteResult, error) {
+		rest, refused := l.deletable(ctx, str(in.Bucket), in.Delete.Objects)
+		in.Delete.Objects = rest
+		res, err := l.front.DeleteObjects(ctx, in)
+		res.Error = append(res.Error, refused...)
+		return res, err
+	})
 }
 
 func (l limited) CreateMultipartUpload(ctx context.Context, in s3response.CreateMultipartUploadInput) (s3response.InitiateMultipartUploadResult, error) {

@@ -88,7 +88,7 @@ func (m *metrics) spent(kind string, joules float64) {
 }
 
 // subresources of the S3 API that make an action of their own.
-var subresources = []string{"acl", "attributes", "cors", "delete", "legal-hold", "lifecycle", "location", "object-lock", "ownershipControls", "policy", "retention", "tagging", "uploads", "uploadId", "versioning", "versions", "website"}
+var subresources = []string{"acl", "attributes", "cors", "delete", "legal-hold", "lifecycle", "location", "object-lock", "ownershipControls", "policy", "policyStatus", "publicAccessBlock", "retention", "tagging", "uploads", "uploadId", "versioning", "versions", "website"}
 
 // actionOf names a request by method, depth and subresource: a set that no client can grow.
 func actionOf(c fiber.Ctx) string {

@@ -94,6 +94,11 @@ func (s *Server) signVersion2(c fiber.Ctx) error {
 			q.Del(name)
 		}
 	}
+	kind := "REST-QUERY-STRING"
+	if inHeader {
+		kind = "REST-HEADER"
+	}
+	c.RequestCtx().SetUserValue(signedAs, signing{"AWS", kind})
 	s.signAnew(c, access, secret)
 	return nil
 }
