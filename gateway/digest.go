@@ -14,6 +14,7 @@ import (
 	"hash/crc32"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -227,6 +228,9 @@ func (p *payload) Read(b []byte) (int, error) {
 	p.hash(b[:n])
 	if e := p.hold.pass(n); e != nil {
 		return n, e
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = errSlow()
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		err = s3err.GetAPIError(s3err.ErrIncompleteBody)

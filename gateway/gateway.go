@@ -260,26 +260,31 @@ func (s *Server) greet() error {
 	return res.Body.Close()
 }
 
-// limits sets the time limits of the front end's server, once. Reading a body has none as a
-// whole, however long it is; but see payload.
+// limits sets the time limits of the front end's server, once. Reading the body of an object has
+// none as a whole, however long it is; but see payload, and readBody for others.
 func (s *Server) limits(srv *fasthttp.Server) {
 	s.once.Do(func() {
 		srv.IdleTimeout = 2 * time.Minute
-		srv.ReadTimeout = 30 * time.Second // of the header
+		srv.ReadTimeout = min(30*time.Second, s.o.Stall) // of the header
 		srv.WriteTimeout = 0
 		srv.DisablePreParseMultipartForm = true // it loses the order of the parts
 		srv.HeaderReceived = func(*fasthttp.RequestHeader) fasthttp.RequestConfig {
-			return fasthttp.RequestConfig{ReadTimeout: 30 * 24 * time.Hour}
+			return fasthttp.RequestConfig{ReadTimeout: s.o.Stall, WriteTimeout: s.o.Stall} // until who reads or writes a body says more
 		}
 		unread := srv.ErrorHandler
 		srv.ErrorHandler = func(c *fasthttp.RequestCtx, err error) {
-			if !errors.Is(err, io.ErrUnexpectedEOF) {
+			e := s3err.GetAPIError(s3err.ErrIncompleteBody) // the client broke off in the first bytes of its body
+			switch timeout := (net.Error)(nil); {
+			case errors.As(err, &timeout) && timeout.Timeout():
+				e = errSlow()
+			case !errors.Is(err, io.ErrUnexpectedEOF):
 				unread(c, err)
 				return
 			}
-			c.Response.Header.SetContentType(fiber.MIMEApplicationXML) // the client broke off in the first bytes of its body
-			c.SetStatusCode(http.StatusBadRequest)
-			c.SetBody(s3err.GetAPIError(s3err.ErrIncompleteBody).XMLBody("", ""))
+			c.Response.Header.SetContentType(fiber.MIMEApplicationXML)
+			c.Response.Header.SetConnectionClose()
+			c.SetStatusCode(e.HTTPStatusCode)
+			c.SetBody(e.XMLBody("", ""))
 		}
 	})
 }
@@ -351,6 +356,7 @@ func (s *Server) around(c fiber.Ctx) error {
 	c.Response().Header.Set("Server", "wattle")
 	var err error
 	refusal, answered := refused(&c.Request().Header), false
+	restore := s.pathStyle(c)
 	if refusal == nil {
 		if refusal = improper(c); refusal == nil {
 			refusal = unlike(c)
@@ -358,7 +364,10 @@ func (s *Server) around(c fiber.Ctx) error {
 		s.signRawPath(c)
 	}
 	if refusal == nil {
-		e := s.signVersion2(c)
+		e := s.readDocument(c)
+		if e == nil {
+			e = s.signVersion2(c)
+		}
 		if e == nil {
 			e, answered = s.form(c)
 		}
@@ -380,10 +389,14 @@ func (s *Server) around(c fiber.Ctx) error {
 		c.Response().Header.SetContentType(fiber.MIMEApplicationXML)
 		err = c.Status(refusal.StatusCode()).Send(refusal.XMLBody(id, host))
 	default:
+		restore()
 		body := trackBody(c)
 		err = c.Next()
 		body.finish(c)
 		mend(c)
+	}
+	if t, ok := c.RequestCtx().UserValue(trackedBody).(*tracked); chunked(c) && !(ok && t.ended) {
+		c.Response().Header.SetConnectionClose() // what is left of it must not be taken for a request
 	}
 	s.metrics.observe(c, time.Since(start))
 	s.o.Log.LogAttrs(s.front.ctx, slog.LevelInfo, "request", slog.String("id", utils.RequestID(c)), slog.String("method", c.Method()),
@@ -486,6 +499,13 @@ func improper(c fiber.Ctx) s3err.S3Error {
 		return notImplemented("A torrent of an object")
 	case c.Method() == http.MethodPost && q.Has("select") && q.Has("select-type"):
 		return notImplemented("Selecting from the contents of an object")
+	case chunked(c) && twoLengths(c.Request().Header.RawHeaders()):
+		c.Response().Header.SetConnectionClose()
+		return s3err.APIError{Code: "InvalidRequest", HTTPStatusCode: http.StatusBadRequest, Description: "Content-Length and Transfer-Encoding must not both be given."}
+	case q.Has("X-Amz-Signature") && tooEarly(string(q.Peek("X-Amz-Date")), time.Now()):
+		return s3err.APIError{Code: "AccessDenied", HTTPStatusCode: http.StatusForbidden, Description: "Request is not valid yet"}
+	case outOfRange(q) != "":
+		return s3err.APIError{Code: "InvalidArgument", HTTPStatusCode: http.StatusBadRequest, Description: "Argument " + outOfRange(q) + " must be an integer of at most 2147483647."}
 	case q.Has("versionId") && len(q.Peek("versionId")) == 0 && !q.Has("legal-hold") && !q.Has("retention"): // there clients send it for the latest
 		return s3err.APIError{Code: "InvalidArgument", HTTPStatusCode: http.StatusBadRequest, Description: "Version id cannot be the empty string."}
 	case len(c.Request().Header.Peek("Authorization")) == 0 && !q.Has("X-Amz-Signature") && !q.Has("Signature") && overrides(q):

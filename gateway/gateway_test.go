@@ -43,6 +43,9 @@ var (
 	client   = &http.Client{Transport: &http.Transport{DisableCompression: true}}
 )
 
+// testStall is long enough for the pauses of a busy machine.
+const testStall = 5 * time.Second
+
 func TestMain(m *testing.M) {
 	code, err := serveTests(m)
 	if err != nil {
@@ -74,7 +77,7 @@ func serveTests(m *testing.M) (code int, err error) {
 	if users, err = NewUsers(store, bytes.Repeat([]byte{7}, 32)); err != nil {
 		return 1, err
 	}
-	srv, err := New(store, Options{Address: address, Root: root, Users: users, Log: slog.New(slog.NewJSONHandler(&logged, nil))})
+	srv, err := New(store, Options{Address: address, Root: root, Users: users, Domain: "s3.example", Stall: testStall, Log: slog.New(slog.NewJSONHandler(&logged, nil))})
 	if err != nil {
 		return 1, err
 	}
@@ -112,6 +115,14 @@ type answer struct {
 	Header http.Header
 	Body   string
 	Code   string // of an error
+}
+
+func signer() *v4.Signer {
+	return v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true })
+}
+
+func credentials(k Credentials) aws.Credentials {
+	return aws.Credentials{AccessKeyID: k.Access, SecretAccessKey: k.Secret}
 }
 
 func (c call) request(t testing.TB) *http.Request {
@@ -154,8 +165,7 @@ func (c call) request(t testing.TB) *http.Request {
 	if c.Time.IsZero() {
 		c.Time = time.Now()
 	}
-	signer := v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true })
-	err = signer.SignHTTP(context.Background(), aws.Credentials{AccessKeyID: c.Key.Access, SecretAccessKey: c.Key.Secret}, req, sum, "s3", "us-east-1", c.Time.UTC())
+	err = signer().SignHTTP(context.Background(), credentials(c.Key), req, sum, "s3", "us-east-1", c.Time.UTC())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -99,7 +99,7 @@ func (l limited) GetObject(ctx context.Context, in *s3.GetObjectInput) (*s3.GetO
 		return out, l.unseen(ctx, str(in.Bucket), err)
 	}
 	if h != nil && len(h.flow) > 0 && err == nil && out.Body != nil {
-		out.Body = slowBody{out.Body, h}
+		out.Body = slowBody{out.Body, h, l.taker(ctx)}
 	}
 	return out, err
 }

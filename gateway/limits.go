@@ -333,7 +333,8 @@ func holdOf(ctx context.Context) *hold {
 // slowBody is a body that goes out no faster than it may.
 type slowBody struct {
 	io.ReadCloser
-	h *hold
+	h  *hold
+	to taker
 }
 
 func (b slowBody) Read(p []byte) (int, error) {
@@ -347,14 +348,15 @@ func (b slowBody) Read(p []byte) (int, error) {
 // WriteTo keeps what the body says when it was sent.
 func (b slowBody) WriteTo(w io.Writer) (int64, error) {
 	if to, ok := b.ReadCloser.(io.WriterTo); ok {
-		return to.WriteTo(slowWriter{w, b.h})
+		return to.WriteTo(slowWriter{w, b.h, b.to})
 	}
-	return io.Copy(slowWriter{w, b.h}, b.ReadCloser)
+	return io.Copy(slowWriter{w, b.h, b.to}, b.ReadCloser)
 }
 
 type slowWriter struct {
-	w io.Writer
-	h *hold
+	w  io.Writer
+	h  *hold
+	to taker
 }
 
 func (s slowWriter) Write(p []byte) (total int, err error) {
@@ -362,6 +364,7 @@ func (s slowWriter) Write(p []byte) (total int, err error) {
 	for err == nil && len(p) > 0 {
 		n := min(len(p), piece)
 		if err = s.h.slow(n); err == nil {
+			s.to.renew() // it has waited
 			n, err = s.w.Write(p[:n])
 			total += n
 			p = p[n:]

@@ -288,12 +288,12 @@ func TestSlowBody(t *testing.T) {
 		h := &hold{f: &front{ctx: ctx}, flow: []flow{{&meter{}, 1000}}}
 		start := time.Now()
 		var sent strings.Builder
-		n, err := slowBody{http.NoBody, h}.WriteTo(&sent)
+		n, err := slowBody{http.NoBody, h, taker{}}.WriteTo(&sent)
 		if err != nil || n != 0 {
 			t.Errorf("%d, %v", n, err)
 		}
 		for range 10 {
-			if _, err := (slowWriter{&sent, h}).Write(make([]byte, 600)); err != nil {
+			if _, err := (slowWriter{&sent, h, taker{}}).Write(make([]byte, 600)); err != nil {
 				t.Fatal(err)
 			}
 		}

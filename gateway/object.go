@@ -328,11 +328,12 @@ func tellOf(ctx context.Context, o cluster.Object, err error) {
 // body is what GET sends; closing it lets go of the stripes.
 type body struct {
 	cluster.Reader
+	to    taker
 	after func(error)
 }
 
 func (b body) WriteTo(w io.Writer) (int64, error) {
-	n, err := b.Reader.WriteTo(w)
+	n, err := b.Reader.WriteTo(b.to.writer(w))
 	if b.after != nil {
 		b.after(err)
 	}
@@ -386,7 +387,7 @@ func (f *front) GetObject(ctx context.Context, in *s3.GetObjectInput) (*s3.GetOb
 		if p, ok := r.(interface{ Estimate() cluster.Spent }); ok {
 			f.tell(ctx, p.Estimate(), "estimated from the reads that are planned")
 		}
-		out.Body = body{r, func(err error) {
+		out.Body = body{r, f.taker(ctx), func(err error) {
 			f.metrics.spent("get", r.Energy().Joules)
 			if err != nil {
 				f.log.Warn("body broke off", "bucket", bucket, "key", key, "error", err)

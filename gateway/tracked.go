@@ -23,7 +23,7 @@ type tracked struct {
 func (t *tracked) Read(p []byte) (int, error) {
 	n, err := t.r.Read(p)
 	t.read += int64(n)
-	t.ended = t.ended || err != nil
+	t.ended = t.ended || err == io.EOF
 	return n, err
 }
 
