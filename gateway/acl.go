@@ -452,7 +452,7 @@ func (s *Server) acl(c fiber.Ctx) error {
 	if key != "" {
 		o, err := f.store.Head(f.ctx, bucket, key, about.version)
 		if err != nil {
-			if e := s.authenticate(c); e != nil {
+			if e := s.mayACL(c, about, set, ""); e != nil {
 				return e
 			}
 			return f.unseen(c.RequestCtx(), bucket, f.fail(err, about))

@@ -201,6 +201,14 @@ func TestPartNumbers(t *testing.T) {
 			t.Errorf("read %s: %d %s", n, a.Status, a.Code)
 		}
 	}
+	for _, query := range []string{"max-keys", "list-type=2&max-keys", "versions&max-keys", "uploads&max-uploads"} {
+		for _, n := range []string{"-1", "4294967297", "9223372036854775808", "1e3", "x"} {
+			row{name: query + " " + n, call: call{Path: "/" + b + "?" + query + "=" + n}, status: 400, code: "InvalidArgument"}.check(t)
+		}
+	}
+	for _, n := range []string{"-1", "4294967297", "9223372036854775808", "x"} {
+		row{name: "from part " + n, call: call{Path: "/" + b + "/up?part-number-marker=" + n + "&uploadId=" + id}, status: 400, code: "InvalidArgument"}.check(t)
+	}
 	for _, n := range []string{"0", "-1", "10001", "9223372036854775808"} {
 		doc := "<CompleteMultipartUpload><Part><PartNumber>" + n + "</PartNumber><ETag>x</ETag></Part></CompleteMultipartUpload>"
 		if a := (call{Method: "POST", Path: "/" + b + "/up?uploadId=" + id, Body: doc}).do(t); a.Status != 400 || a.Code == "" {

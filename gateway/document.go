@@ -103,7 +103,7 @@ func tooEarly(date string, now time.Time) bool {
 // outOfRange is the name of a parameter whose number is so large that the front end would take
 // it for another, or "".
 func outOfRange(q *fasthttp.Args) string {
-	for _, name := range []string{"partNumber", "max-keys", "max-parts", "max-uploads", "part-number-marker", "max-buckets"} {
+	for _, name := range []string{"partNumber", "max-keys", "max-parts", "max-uploads", "max-buckets"} {
 		text := string(q.Peek(name))
 		if _, err := strconv.ParseInt(text, 10, 32); len(text) > 9 && err != nil {
 			return name

@@ -138,6 +138,9 @@ func TestPolicyAndLists(t *testing.T) {
 	putObject(t, b, "shut", "x", "x-amz-acl", "public-read")
 	putObject(t, b, "own", "x")
 	setPolicy(t, b, say("Deny", "GetObject", "BUCKET/shut", ""), say("Allow", "PutObject", "BUCKET/in/*", ""))
+	row{name: "the list of what is not there", call: call{Path: "/" + b + "/none?acl", Key: jan}, status: 403, code: "AccessDenied"}.check(t)
+	row{name: "to set it, unsigned", call: call{Method: "PUT", Path: "/" + b + "/none?acl", Key: anyone}.with("x-amz-acl", "private"), status: 403, code: "AccessDenied"}.check(t)
+	row{name: "as the owner", call: call{Path: "/" + b + "/none?acl"}, status: 404, code: "NoSuchKey"}.check(t)
 	for _, key := range []Credentials{jan, anyone} {
 		call{Path: "/" + b, Key: key}.want(t, 200, "")
 		call{Path: "/" + b + "/open", Key: key}.want(t, 200, "")
