@@ -537,19 +537,14 @@ func (d *decider) values(action, key, version string) func(string) []string {
 		case "s3:requestobjecttagkeys":
 			return slices.Sorted(maps.Keys(d.requestTags(header)))
 		case "s3:x-amz-copy-source":
-			if bucket, source := copySource(d.r); bucket != "" {
-				return one("/" + bucket + "/" + source.key)
+			if bucket, source := copySource(d.r); bucket != "" { // it is written in both ways, in requests and in policies
+				return []string{"/" + bucket + "/" + source.key, bucket + "/" + source.key}
 			}
 		case "s3:x-amz-acl":
 			if form {
 				return one(header("acl"))
 			}
 			return one(header("x-amz-acl"))
-		case "s3:x-amz-metadata-directive":
-			if bucket, _ := copySource(d.r); bucket != "" && header(name[3:]) == "" {
-				return one("COPY")
-			}
-			return one(header(name[3:]))
 		case "s3:object-lock-mode", "s3:object-lock-retain-until-date", "s3:object-lock-legal-hold":
 			return one(header("x-amz-" + name[3:]))
 		case "s3:object-lock-remaining-retention-days":
