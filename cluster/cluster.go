@@ -100,6 +100,8 @@ type Options struct {
 
 	around around       // of tests, for the catalog
 	watch  func() error // likewise
+
+	threadTime func() (time.Duration, bool) // of tests, in place of the system's
 }
 
 // A Bucket holds objects by key.

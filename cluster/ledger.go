@@ -120,12 +120,12 @@ func (b *bill) coding(code *erasure.Code, f func() error) error {
 	start, began := time.Now(), time.Duration(0)
 	known := code.Threads() == 1
 	if known {
-		began, known = threadTime()
+		began, known = b.c.threadTime()
 	}
 	err := f()
 	used := time.Since(start)
 	if known {
-		if end, ok := threadTime(); ok {
+		if end, ok := b.c.threadTime(); ok {
 			used = end - began
 		}
 	}

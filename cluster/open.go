@@ -81,6 +81,7 @@ type Cluster struct {
 	outbox        outbox
 	following     atomic.Pointer[StandbyStatus] // nil while this process ships nothing
 	clock         func() time.Time
+	threadTime    func() (time.Duration, bool)
 	requests      chan *request
 	closing       chan struct{}
 	committerDone chan struct{}
@@ -148,6 +149,9 @@ func blank(dir string, o Options) *Cluster {
 	}
 	if c.clock = o.Now; c.clock == nil {
 		c.clock = wallClock
+	}
+	if c.threadTime = o.threadTime; c.threadTime == nil {
+		c.threadTime = threadTime
 	}
 	if c.opener == nil {
 		c.opener = directories{dir}

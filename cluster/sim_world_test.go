@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing/synctest"
 	"time"
 
@@ -32,6 +33,8 @@ type world struct {
 	bug   *mutant
 	s     *simulation
 	keys  seal.Ring // of a cluster that is encrypted
+
+	coded atomic.Int64 // calls of threadTime
 
 	mu     sync.Mutex
 	rng    *rand.Rand           // guarded by mu; of the step that runs
@@ -290,7 +293,13 @@ func (w *world) commit(era int) func() error {
 func (w *world) options() Options {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return Options{Open: w, Keys: w.keys, around: w.change(w.era), watch: w.commit(w.era)}
+	return Options{Open: w, Keys: w.keys, around: w.change(w.era), watch: w.commit(w.era), threadTime: w.threadTime}
+}
+
+// threadTime is as if coding always took the same: else the ledger, and what a checkpoint takes
+// of it, would be of other lengths each time.
+func (w *world) threadTime() (time.Duration, bool) {
+	return time.Duration(w.coded.Add(1)) * 10 * time.Microsecond, true
 }
 
 // The world makes, opens and lists disks.
