@@ -33,9 +33,8 @@ type Checker interface {
 	Check(ctx context.Context, segment uint32, pace func(n int) error, yield func(Checked) error) error
 }
 
-// checkWindow is how much Check reads at a time, a longer shard excepted: it stays in a
-// second-level cache until it is summed.
-const checkWindow = 256 << 10
+// checkWindow is how much Check reads at a time, a longer shard excepted.
+const checkWindow = coldRead
 
 // Segments lists the segments.
 func (d *Segments) Segments() ([]SegmentInfo, error) {
@@ -86,9 +85,8 @@ func (d *Segments) Check(ctx context.Context, segment uint32, pace func(n int) e
 	}
 	defer d.release(s)
 	slices.SortFunc(entries, func(a, b Entry) int { return int(int64(a.Offset) - int64(b.Offset)) })
-	kept := windows.Get().(*[windowSize]byte)
-	defer windows.Put(kept)
-	window := kept[:]
+	buffer := alignedBuffers.Get().(*aligned)
+	defer alignedBuffers.Put(buffer)
 	for len(entries) > 0 {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -97,10 +95,7 @@ func (d *Segments) Check(ctx context.Context, segment uint32, pace func(n int) e
 		if err := pace(size); err != nil {
 			return err
 		}
-		if cap(window) < size {
-			window = make([]byte, size)
-		}
-		if err := d.checkRun(ctx, s, entries[:n], window[:size], yield); err != nil {
+		if err := d.checkRun(ctx, s, entries[:n], size, buffer, yield); err != nil {
 			return err
 		}
 		entries = entries[n:]
@@ -120,17 +115,26 @@ func run(entries []Entry) (n, size int) {
 
 // checkRun reads shards that lie end to end at once. When that fails each is read by itself,
 // so that one bad sector does not condemn its neighbours.
-func (d *Segments) checkRun(ctx context.Context, s *segment, entries []Entry, window []byte, yield func(Checked) error) error {
-	err := d.readv(ctx, s, [][]byte{window}, int64(entries[0].Offset), len(window))
+func (d *Segments) checkRun(ctx context.Context, s *segment, entries []Entry, size int, buffer *aligned, yield func(Checked) error) error {
+	read := func(at int64, n int) ([]byte, error) {
+		if n > coldRead {
+			p := make([]byte, n)
+			return p, d.readv(ctx, s, [][]byte{p}, at, n)
+		}
+		return d.readCold(ctx, s, buffer[:], at, n)
+	}
+	window, err := read(int64(entries[0].Offset), size)
 	at := 0
 	for _, e := range entries {
-		p := window[at : at+int(e.Length)]
-		at += len(p)
-		c := Checked{Entry: e}
-		one := err
-		if err != nil && len(entries) > 1 {
-			one = d.readv(ctx, s, [][]byte{p}, int64(e.Offset), len(p))
+		var p []byte
+		c, one := Checked{Entry: e}, err
+		switch {
+		case err == nil:
+			p = window[at : at+int(e.Length)]
+		case len(entries) > 1:
+			p, one = read(int64(e.Offset), int(e.Length))
 		}
+		at += int(e.Length)
 		if one != nil {
 			c.Data, c.Journal = one, one
 		} else {

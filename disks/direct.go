@@ -25,13 +25,21 @@ func (d *Segments) directFrom(o AppendOptions) int64 {
 	return math.MaxInt64
 }
 
-// A directFS can open files whose writes go past the page cache.
+// A directFS can open files whose bytes go past the page cache.
 type directFS interface {
-	openDirect(name string) (file, error)
+	openDirect(name string, mode openMode) (directIO, error)
 }
 
-// errIndirect means that a write has to go through the page cache.
-var errIndirect = errors.New("direct writes cannot be done")
+// A directIO is a file that is read and written past the page cache, by whole pages in pages of
+// memory.
+type directIO interface {
+	file
+	// readPages reads p, or at least so many bytes of it where the file ends.
+	readPages(p []byte, least int, off int64) error
+}
+
+// errIndirect means that a read or write has to go through the page cache.
+var errIndirect = errors.New("the file system does not go without its page cache")
 
 // openDirect tells whether appends to a segment may go past the page cache; d.mu is held.
 func (d *Segments) openDirect(s *segment) bool {
@@ -39,7 +47,7 @@ func (d *Segments) openDirect(s *segment) bool {
 		return !d.indirect
 	}
 	if f, ok := d.fs.(directFS); ok {
-		if opened, err := f.openDirect(segmentName(s.number)); err == nil {
+		if opened, err := f.openDirect(segmentName(s.number), forWriting); err == nil {
 			s.direct = opened
 			return true
 		}

@@ -224,8 +224,8 @@ func (m *MemFS) open(name string, mode openMode) (file, error) {
 }
 
 // openDirect opens a file that takes whole pages only.
-func (m *MemFS) openDirect(name string) (file, error) {
-	f, err := m.open(name, forWriting)
+func (m *MemFS) openDirect(name string, mode openMode) (directIO, error) {
+	f, err := m.open(name, mode)
 	if err != nil {
 		return nil, err
 	}
@@ -236,11 +236,27 @@ type pagedFile struct{ file }
 
 func (f pagedFile) writev(p [][]byte, off int64) error {
 	for _, b := range p {
-		if off%pageSize != 0 || len(b)%pageSize != 0 || uintptr(unsafe.Pointer(unsafe.SliceData(b)))%pageSize != 0 {
-			panic("a direct write of part of a page")
-		}
+		wholePages(b, off)
 	}
 	return f.file.writev(p, off)
+}
+
+func (f pagedFile) readPages(p []byte, least int, off int64) error {
+	wholePages(p, off)
+	size, err := f.size()
+	if err != nil {
+		return err
+	}
+	if n := max(0, min(int64(len(p)), size-off)); n >= int64(least) {
+		return f.readv([][]byte{p[:n]}, off)
+	}
+	return errShort
+}
+
+func wholePages(p []byte, off int64) {
+	if off%pageSize != 0 || len(p)%pageSize != 0 || uintptr(unsafe.Pointer(unsafe.SliceData(p)))%pageSize != 0 {
+		panic("a direct read or write of part of a page")
+	}
 }
 
 func (m *MemFS) remove(name string) error {

@@ -1,6 +1,7 @@
 package disks
 
 import (
+	"errors"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -100,10 +101,17 @@ func (o osFile) expect(off, n int64) {
 	o.hold(func(fd int) error { return unix.Fadvise(fd, off, n, unix.FADV_WILLNEED) }) //nolint:errcheck // a hint
 }
 
-// openDirect opens a file for writes that go past the page cache. A file system in memory
-// is nothing but a page cache.
-func (o osFS) openDirect(name string) (file, error) {
-	f, err := os.OpenFile(o.path(name), os.O_WRONLY|unix.O_DIRECT, 0)
+// openDirect opens a file for reads or writes that go past the page cache. A file system in
+// memory is nothing but a page cache.
+func (o osFS) openDirect(name string, mode openMode) (directIO, error) {
+	flag := os.O_RDONLY
+	if mode != forReading {
+		flag = os.O_WRONLY
+	}
+	f, err := os.OpenFile(o.path(name), flag|unix.O_DIRECT, 0)
+	if errors.Is(err, unix.EINVAL) {
+		return nil, errIndirect
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -117,6 +125,26 @@ func (o osFS) openDirect(name string) (file, error) {
 
 // A directFile refuses what the kernel does not take without the page cache.
 type directFile struct{ osFile }
+
+func (d directFile) readPages(p []byte, least int, off int64) error {
+	for done := 0; done < least; {
+		n := 0
+		err := d.hold(func(fd int) (err error) {
+			n, err = unix.Pread(fd, p[done:], off+int64(done))
+			return err
+		})
+		switch {
+		case err == unix.EINVAL:
+			return errIndirect
+		case err != nil:
+			return err
+		case n == 0 || done+n < least && n%pageSize != 0:
+			return errShort
+		}
+		done += n
+	}
+	return nil
+}
 
 func (d directFile) writev(p [][]byte, off int64) error {
 	err := d.vectored(p, off, unix.Pwritev)

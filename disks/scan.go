@@ -49,11 +49,33 @@ func (d *Segments) present(ctx context.Context, n uint32) ([]Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(known, func(e Entry) bool {
-		magic, err := d.magic(s, e)
-		return err == nil && magic != shardMagic || errors.Is(err, errShort)
-	}), nil
+	freed := make([]bool, len(known))
+	look := func(from, to int) {
+		for i := from; i < to; i++ {
+			magic, err := d.magic(s, known[i])
+			freed[i] = err == nil && magic != shardMagic || errors.Is(err, errShort)
+		}
+	}
+	var wg sync.WaitGroup
+	each := max(fewEntries, (len(known)+lookers-1)/lookers)
+	for from := 0; from < len(known); from += each {
+		if to := min(from+each, len(known)); to < len(known) {
+			wg.Go(func() { look(from, to) })
+		} else {
+			look(from, to)
+		}
+	}
+	wg.Wait()
+	at := -1
+	return slices.DeleteFunc(known, func(Entry) bool { at++; return freed[at] }), nil
 }
+
+// What stands at the beginnings of shards is read by some at a time: they lie apart, and
+// each is a read of its own.
+const (
+	lookers    = 4
+	fewEntries = 32 // by one
+)
 
 // known lists the shards of a segment, those that were freed among them where that is known.
 func (d *Segments) known(ctx context.Context, s *segment) ([]Entry, error) {
@@ -403,8 +425,7 @@ func (d *Segments) dropEmpty(s *segment) error {
 		d.used = max(0, d.used-segmentHeader-max(0, bytes-s.end))
 	}
 	s.dirty = false
-	s.f.close()
-	s.f = nil
+	s.closeFiles() //nolint:errcheck // it is gone
 	delete(d.segs, s.number)
 	return nil
 }

@@ -54,7 +54,8 @@ type Segments struct {
 	iovs     [][]byte            // guarded by mu; scratch of Append
 	heads    []byte              // guarded by mu
 	calm     int                 // guarded by mu; small appends in a row
-	indirect bool                // guarded by mu; the file system does not go without its page cache
+	indirect bool                // guarded by mu; the file system does not write without its page cache
+	cached   bool                // guarded by mu; nor read
 	mark     file                // guarded by mu; nil until the first Mark
 
 	syncing sync.Mutex
@@ -71,7 +72,8 @@ type segment struct {
 	number     uint32
 	generation uint64
 	f          file
-	direct     file // of the active segment, once much was appended at a time; see direct.go
+	cold       directIO // for reads past the page cache; nil until the first
+	direct     file     // of the active segment, once much was appended at a time; see direct.go
 	users      int
 	used       int64 // of the disk's clock
 	end        int64
@@ -265,7 +267,7 @@ func (d *Segments) resume() error {
 		return nil //nolint:nilerr // as above
 	}
 	if s.f != nil {
-		s.f.close()
+		s.closeFiles() //nolint:errcheck // they were only read
 	}
 	s.f, s.entries, s.end, s.synced, s.users, s.resumed = f, entries, end, end, 1, true
 	d.used -= punchAhead(f)
@@ -415,8 +417,7 @@ func (d *Segments) trim() {
 		if open <= openFiles || oldest == nil {
 			return
 		}
-		oldest.f.close()
-		oldest.f = nil
+		oldest.closeFiles() //nolint:errcheck // nothing of it is dirty
 	}
 }
 
@@ -474,8 +475,7 @@ func (d *Segments) Close() error {
 	var err error
 	for _, s := range d.segs {
 		if s.f != nil {
-			err = errors.Join(err, s.f.close())
-			s.f = nil
+			err = errors.Join(err, s.closeFiles())
 		}
 	}
 	if d.mark != nil {

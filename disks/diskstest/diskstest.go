@@ -93,7 +93,7 @@ func scan(t *testing.T, d disks.Disk) map[disks.Address]disks.Entry {
 
 // TestDisk runs the contract.
 func TestDisk(t *testing.T, k Kind) {
-	for name, f := range map[string]func(*testing.T, Kind){"shapes": shapes, "ranges": ranges, "free": free, "full": full,
+	for name, f := range map[string]func(*testing.T, Kind){"shapes": shapes, "ranges": ranges, "bulk": bulk, "free": free, "full": full,
 		"scan": scans, "wrong address": wrong, "together": together, "identity": identity, "many segments": segments} {
 		t.Run(name, func(t *testing.T) { f(t, k) })
 	}
@@ -144,6 +144,83 @@ func ranges(t *testing.T, k Kind) {
 		if err := d.Read(ctx, at, r[0], make([]byte, r[1])); err == nil {
 			t.Errorf("%d bytes at %d of 50,000 were read", r[1], r[0])
 		}
+	}
+}
+
+// bulk reads shards together, in any order, with and without their journals, and finds which of
+// them is bad.
+func bulk(t *testing.T, k Kind) {
+	d := k.New(t, 1<<40)
+	b, ok := d.(disks.BulkReader)
+	if !ok {
+		t.Skip("it reads shards one by one")
+	}
+	var list []disks.Shard
+	for round := range 3 {
+		for i, n := range append(sizes, 3<<20, 7) {
+			list = append(list, Shard(uint64(100*round+i), n, (i%3)*(1+97*i)))
+		}
+	}
+	var places []disks.Address
+	for i, s := range list {
+		o := disks.AppendOptions{Direct: i%2 == 0}
+		a, err := d.Append(ctx, []disks.Shard{s}, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		places = append(places, a...)
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	bad := map[int]bool{}
+	for range 4 {
+		for _, some := range []int{1, 2, len(list)} {
+			var wants []*disks.Want
+			of := rng.Perm(len(list))[:some]
+			for _, i := range of {
+				wants = append(wants, &disks.Want{Ref: Ref(list[i], places[i]), Data: make([]byte, len(list[i].Data)), Whole: rng.IntN(2) == 0})
+			}
+			before := d.Counters()
+			b.ReadBulk(ctx, wants)
+			if n := d.Counters().Reads - before.Reads; some == len(list) && len(bad) == 0 && n > int64(2*len(list)/3) {
+				t.Errorf("%d shards: %d reads", some, n)
+			}
+			for j, i := range of {
+				checkWant(t, wants[j], list[i], bad[i])
+			}
+		}
+		if c, ok := d.(interface {
+			Corrupt(disks.Address, int, *rand.Rand) error
+		}); ok {
+			i := 1 + rng.IntN(len(sizes)-1)
+			if err := c.Corrupt(places[i], 1, rng); err != nil {
+				t.Fatal(err)
+			}
+			bad[i] = !bad[i] || !intact(d, list[i], places[i])
+		}
+		d = k.Reopen(t, d)
+		b = d.(disks.BulkReader)
+	}
+	gone := &disks.Want{Ref: disks.Ref{Address: disks.Address{Segment: 999, Offset: 64, Length: 4096}, K: 3, Size: 10}, Data: make([]byte, 10)}
+	if b.ReadBulk(ctx, []*disks.Want{gone}); !errors.Is(gone.Err, disks.ErrGone) {
+		t.Errorf("a segment that is not there: %v", gone.Err)
+	}
+}
+
+// intact tells whether a shard reads well: two flips of a bit undo each other.
+func intact(d disks.Disk, s disks.Shard, a disks.Address) bool {
+	return d.Read(ctx, Ref(s, a), 0, make([]byte, len(s.Data))) == nil
+}
+
+func checkWant(t *testing.T, w *disks.Want, s disks.Shard, bad bool) {
+	t.Helper()
+	switch {
+	case bad && !errors.Is(w.Err, disks.ErrCorrupt):
+		t.Errorf("stripe %d, which is bad: %v", s.Stripe, w.Err)
+	case bad:
+	case w.Err != nil || !bytes.Equal(w.Data, s.Data):
+		t.Errorf("stripe %d of %d bytes: other bytes, %v", s.Stripe, len(s.Data), w.Err)
+	case w.Whole && (w.Header.Stripe != s.Stripe || w.Header.Index != s.Index || !bytes.Equal(w.Journal, s.Journal) || (w.Journal == nil) != (len(s.Journal) == 0)):
+		t.Errorf("stripe %d: journal of %d bytes, want %d", s.Stripe, len(w.Journal), len(s.Journal))
 	}
 }
 
