@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -445,14 +446,8 @@ func (c *catalog) stripes(ctx context.Context, yield func(s *stripe, freed bool)
 	}
 	defer rows.Close()
 	for rows.Next() {
-		s := &stripe{}
-		var info sql.RawBytes
-		var gone int64
-		if err := rows.Scan(into(&s.ID), into(&s.Seq), into(&s.Journal), into(&s.Refs), into(&s.Live), into(&gone), &info); err != nil {
-			return err
-		}
-		freed := gone != 0
-		if err := s.decodeInfo(info); err != nil {
+		s, freed, err := scanStripe(rows)
+		if err != nil {
 			return err
 		}
 		if err := yield(s, freed); err != nil {
@@ -635,6 +630,49 @@ func (c *catalog) standing(ctx context.Context, id uint64) (*stripe, bool, error
 		return nil, false, fmt.Errorf("catalog: stripe %x: %w", id, err)
 	}
 	return s, freed, s.decodeInfo(info)
+}
+
+// A standing is a stripe that is there, and whether its data was freed.
+type standing struct {
+	*stripe
+	freed bool
+}
+
+// standingOf is standing for many stripes. Those that are not there are left out.
+func (c *catalog) standingOf(ctx context.Context, ids []uint64) (map[uint64]standing, error) {
+	list := []byte{'['}
+	for i, id := range ids {
+		if i > 0 {
+			list = append(list, ',')
+		}
+		list = strconv.AppendInt(list, int64(id), 10)
+	}
+	rows, err := c.query(ctx, `SELECT id, seq, journal, refs, live, freed, info FROM stripes
+		WHERE id IN (SELECT value FROM json_each(?))`, string(append(list, ']')))
+	if err != nil {
+		return nil, fmt.Errorf("catalog: %d stripes: %w", len(ids), err)
+	}
+	defer rows.Close()
+	found := make(map[uint64]standing, len(ids))
+	for rows.Next() {
+		s, freed, err := scanStripe(rows)
+		if err != nil {
+			return nil, err
+		}
+		found[s.ID] = standing{s, freed}
+	}
+	return found, rows.Err()
+}
+
+// scanStripe reads a row of id, seq, journal, refs, live, freed and info.
+func scanStripe(rows *sql.Rows) (*stripe, bool, error) {
+	s := &stripe{}
+	var info sql.RawBytes
+	var gone int64
+	if err := rows.Scan(into(&s.ID), into(&s.Seq), into(&s.Journal), into(&s.Refs), into(&s.Live), into(&gone), &info); err != nil {
+		return nil, false, err
+	}
+	return s, gone != 0, s.decodeInfo(info)
 }
 
 // unchecked lists the disks that were away when a writer opened the cluster, and were not

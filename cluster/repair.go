@@ -20,7 +20,7 @@ import (
 // RepairOptions say how a repair works. The zero value works as fast as it can.
 type RepairOptions struct {
 	Rate     int64 // bytes a second, read and written, over all disks; 0: no limit
-	Parallel int   // stripes at the same time; 0 means 8
+	Parallel int   // wards of stripes at the same time; 0 means 3
 	// AllowMisplaced puts shards where the rule does not allow them when no other disk is
 	// left, for when a site is gone for good. Status counts such stripes until they are cured.
 	AllowMisplaced bool
@@ -50,7 +50,8 @@ type patient struct {
 	freed bool
 	bare  bool // only its journal can be made anew
 	bad   []int
-	gone  []int // of bad: nothing of them is there to be read
+	gone  []int   // of bad: nothing of them is there to be read
+	old   []place // of all shards, before some were made anew
 }
 
 // A sickness is a patient before its turn: no more than is needed to put it in order.
@@ -59,13 +60,17 @@ type sickness struct {
 	bad      []int
 	gone     []int // of bad: not where they should be
 	survives int   // how many more shards it may lose; the fewest come first
+	bytes    int   // of memory that it takes
 }
+
+// urgent tells whether the next loss would be one of data.
+func (s sickness) urgent() bool { return s.survives <= 0 }
 
 const (
 	toldLeft       = 3 // stripes that could not be made whole of which each is told why
 	repairParallel = 8
-	repairGroup    = 128 // stripes whose new places are synced and recorded together,
-	repairMost     = 8   // times as many while that is soon done
+	repairGroup    = 128  // shards whose new places are synced and recorded together, at least,
+	repairMost     = 1024 // so many when they come within repairSoon of the last, and about twice that at most
 	repairSoon     = 250 * time.Millisecond
 )
 
@@ -84,11 +89,11 @@ func (c *Cluster) RepairWith(ctx context.Context, o RepairOptions) (RepairReport
 		return RepairReport{}, ErrReadOnly
 	}
 	if o.Parallel <= 0 {
-		o.Parallel = repairParallel
+		o.Parallel = wards
 	}
 	start := time.Now()
 	ctx = c.bill(energy.ForRepair).on(ctx)
-	r := &repair{c: c, o: o, pace: c.newPace(o.Rate), lost: map[uint64]bool{}}
+	r := &repair{c: c, o: o, pace: c.newPace(o.Rate), lost: map[uint64]bool{}, record: make(chan struct{}, 1), last: start}
 	err := r.run(ctx)
 	if more := r.rep.Left - toldLeft; more > 0 {
 		c.notify("repair: %d more stripes could not be made whole", more)
@@ -136,7 +141,8 @@ type repair struct {
 	o    RepairOptions
 	pace *pace
 
-	total int64 // shards to make anew
+	total  int64         // shards to make anew
+	record chan struct{} // whoever sends records moves
 
 	mu     sync.Mutex
 	done   int64           // guarded by mu; of total, those that had their turn
@@ -144,6 +150,7 @@ type repair struct {
 	joules float64         // guarded by mu
 	moves  []move          // guarded by mu; made and not recorded
 	sound  []damage        // guarded by mu; reported as bad, and good
+	last   time.Time       // guarded by mu; when some were recorded
 	lost   map[uint64]bool // guarded by mu
 }
 
@@ -162,37 +169,28 @@ func (r *repair) run(ctx context.Context) error {
 	for _, s := range list {
 		r.total += int64(len(s.bad))
 	}
-	recorded := func() error { return nil } // the group before, beside which the next is rebuilt
-	for group := repairGroup; len(list) > 0; {
-		chunk := list[:min(group, len(list))]
-		list = list[len(chunk):]
-		began := time.Now()
-		g, part := errgroup.WithContext(ctx)
-		g.SetLimit(r.o.Parallel)
-		for _, s := range chunk {
-			g.Go(func() error {
-				err := r.stripe(part, s)
-				r.did(int64(len(s.bad)))
-				return err
-			})
-		}
-		err := g.Wait()
-		if e := recorded(); err == nil {
-			err = e
-		}
-		recorded = r.record(context.WithoutCancel(ctx))
-		if ctx.Err() != nil {
-			err = ctx.Err()
-		}
-		if err != nil {
-			recorded() //nolint:errcheck // what can be kept is kept; the first error is the one to tell
+	g, part := errgroup.WithContext(ctx)
+	g.SetLimit(r.o.Parallel)
+	for len(list) > 0 && part.Err() == nil {
+		var next []sickness
+		next, list = r.nextWard(list)
+		g.Go(func() error {
+			err := r.ward(part, next)
+			r.did(next)
+			if err == nil {
+				err = r.recordSome(context.WithoutCancel(ctx))
+			}
 			return err
-		}
-		if time.Since(began) < repairSoon { // a sync costs the same for few and many
-			group = min(2*group, repairMost*repairGroup)
-		}
+		})
 	}
-	if err := recorded(); err != nil {
+	err = g.Wait()
+	if ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	if e := r.recordAll(context.WithoutCancel(ctx)); err == nil { // what can be kept is kept
+		err = e
+	}
+	if err != nil {
 		return err
 	}
 	if r.o.AllowMisplaced {
@@ -202,10 +200,12 @@ func (r *repair) run(ctx context.Context) error {
 }
 
 // did takes note of shards that had their turn. Progress counts each as a full one.
-func (r *repair) did(shards int64) {
+func (r *repair) did(list []sickness) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.done += shards
+	for _, s := range list {
+		r.done += int64(len(s.bad))
+	}
 	if r.o.Progress != nil {
 		r.o.Progress(r.done*int64(r.c.shard), r.total*int64(r.c.shard))
 	}
@@ -227,10 +227,10 @@ func (r *repair) cure(ctx context.Context) error {
 	for chunk := range slices.Chunk(ids, repairGroup) {
 		for _, id := range chunk {
 			if err := r.cureStripe(ctx, id); err != nil {
-				return errors.Join(err, r.record(context.WithoutCancel(ctx))())
+				return errors.Join(err, r.recordAll(context.WithoutCancel(ctx)))
 			}
 		}
-		if err := r.record(ctx)(); err != nil {
+		if err := r.recordAll(ctx); err != nil {
 			return err
 		}
 	}
@@ -270,26 +270,46 @@ func (r *repair) cureStripe(ctx context.Context, id uint64) error {
 	return nil
 }
 
-// record begins to make the moves of a group durable and known, and returns what waits for
-// the end of that.
-func (r *repair) record(ctx context.Context) func() error {
+// recordSome makes moves durable and known when they are many, or some and the last were
+// recorded a while ago: a sync costs the same for few and many. Others go on meanwhile.
+func (r *repair) recordSome(ctx context.Context) error {
+	r.mu.Lock()
+	n, due := len(r.moves), time.Since(r.last) >= repairSoon
+	r.mu.Unlock()
+	if n < repairGroup || n < repairMost && !due {
+		return nil
+	}
+	if n < 2*repairMost {
+		select {
+		case r.record <- struct{}{}:
+		default:
+			return nil // somebody is at it
+		}
+	} else {
+		r.record <- struct{}{}
+	}
+	defer func() { <-r.record }()
+	return r.recordAll(ctx)
+}
+
+// recordAll makes all moves so far durable and known.
+func (r *repair) recordAll(ctx context.Context) error {
 	r.mu.Lock()
 	moves, sound := r.moves, r.sound
 	r.moves, r.sound = nil, nil
 	r.mu.Unlock()
-	done := make(chan error, 1)
-	go func() {
-		_, err := r.c.relocate(ctx, moves, func(t *tx) error {
-			for _, d := range sound {
-				if err := t.clearDamage(d.stripe, d.shard); err != nil {
-					return err
-				}
+	_, err := r.c.relocate(ctx, moves, func(t *tx) error {
+		for _, d := range sound {
+			if err := t.clearDamage(d.stripe, d.shard); err != nil {
+				return err
 			}
-			return nil
-		})
-		done <- err
-	}()
-	return sync.OnceValue(func() error { return <-done })
+		}
+		return nil
+	})
+	r.mu.Lock()
+	r.last = time.Now()
+	r.mu.Unlock()
+	return err
 }
 
 // patients finds the stripes that lack shards: never placed, on a disk that is away, known
@@ -322,6 +342,7 @@ func (c *Cluster) patients(ctx context.Context) ([]sickness, error) {
 		}
 		if len(p.bad) > 0 {
 			p.survives = c.survives(s, c.readable)
+			p.bytes = (&patient{stripe: s, freed: freed}).bytes()
 			list = append(list, p)
 		}
 		return nil
@@ -348,44 +369,38 @@ func (c *Cluster) inventory(ctx context.Context) (map[damage]bool, error) {
 		}
 	}
 	for group := range slices.Chunk(there, disksTogether) {
-		expected := map[place]damage{}
+		expected := make([]map[disks.Address]damage, len(group))
+		for j := range group {
+			expected[j] = map[disks.Address]damage{}
+		}
 		if err := c.catalog.stripes(ctx, func(s *stripe, _ bool) error {
 			for i, p := range s.Places {
-				if p.Disk != none && slices.Contains(group, p.Disk) {
-					expected[p] = damage{s.ID, i}
+				if j := slices.Index(group, p.Disk); j >= 0 {
+					expected[j][p.Address] = damage{s.ID, i}
 				}
 			}
 			return nil
 		}); err != nil {
 			return nil, err
 		}
-		for _, id := range group {
-			d := c.disk(id)
-			if d == nil { // it was failed a moment ago
-				continue
-			}
-			err := d.Scan(ctx, func(e disks.Entry) error {
-				at := place{id, e.Address}
-				switch want, ok := expected[at]; {
-				case ok && want == (damage{e.Stripe, int(e.Index)}):
-					delete(expected, at)
-				case e.Incarnation < c.incarnation:
-					s, _, err := c.catalog.standing(ctx, e.Stripe)
-					if err != nil {
-						return err
-					}
-					if s == nil || int(e.Index) >= len(s.Places) || s.Places[e.Index] != at {
-						orphans[id] = append(orphans[id], e.Address)
-					}
-				}
-				return nil
+		unknown := make([][]disks.Address, len(group))
+		g, part := errgroup.WithContext(ctx)
+		for j, id := range group {
+			g.Go(func() (err error) {
+				unknown[j], err = c.compare(part, id, expected[j])
+				return err
 			})
-			if err != nil {
-				return nil, fmt.Errorf("disk %s: %w", c.name(id), err)
-			}
 		}
-		for _, d := range expected {
-			missing[d] = true
+		if err := g.Wait(); err != nil {
+			return nil, err
+		}
+		for j, id := range group {
+			if len(unknown[j]) > 0 {
+				orphans[id] = unknown[j]
+			}
+			for _, d := range expected[j] {
+				missing[d] = true
+			}
 		}
 	}
 	if c.pinned() == c.committed.Load() {
@@ -394,61 +409,31 @@ func (c *Cluster) inventory(ctx context.Context) (map[damage]bool, error) {
 	return missing, nil
 }
 
-// stripe makes the bad shards of a stripe anew. The catalog is asked again, since moves and
-// deletes may have come since the list was made.
-func (r *repair) stripe(ctx context.Context, s sickness) error {
-	st, freed, err := r.c.catalog.standing(ctx, s.id)
-	if err != nil || st == nil || st.Refs == 0 && !r.c.needed(st) {
-		return err
+// compare takes from expected what lies on a disk, and returns what nobody refers to.
+func (c *Cluster) compare(ctx context.Context, id placement.DiskID, expected map[disks.Address]damage) (orphans []disks.Address, err error) {
+	d := c.disk(id)
+	if d == nil { // it was failed a moment ago
+		return nil, nil
 	}
-	if s.survives <= 0 { // the next loss would be one of data
-		ctx = urgent(ctx)
-	}
-	p := patient{stripe: st, freed: freed, gone: s.gone}
-	for _, i := range s.bad {
-		if st.needs(i, freed) {
-			p.bad = append(p.bad, i)
+	err = d.Scan(ctx, func(e disks.Entry) error {
+		switch want, ok := expected[e.Address]; {
+		case ok && want == (damage{e.Stripe, int(e.Index)}):
+			delete(expected, e.Address)
+		case e.Incarnation < c.incarnation:
+			s, _, err := c.catalog.standing(ctx, e.Stripe)
+			if err != nil {
+				return err
+			}
+			if s == nil || int(e.Index) >= len(s.Places) || s.Places[e.Index] != (place{id, e.Address}) {
+				orphans = append(orphans, e.Address)
+			}
 		}
-	}
-	away := r.confirm(ctx, &p)
-	if len(p.bad) == 0 {
-		return ctx.Err()
-	}
-	b, err := r.rebuild(ctx, p, away)
-	if b != nil {
-		defer r.c.release(b)
-	}
-	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case errors.Is(err, ErrDataLost) && !freed && st.Refs == 0: // freed in part, before the catalog was lost
-		p.bare = true
-		err = r.place(ctx, p, &buffer{shards: make([][]byte, len(p.Places))})
-	case errors.Is(err, ErrDataLost) && r.freedMeanwhile(ctx, st, freed):
 		return nil
-	case errors.Is(err, ErrDataLost):
-		r.mu.Lock()
-		r.lost[p.ID] = true
-		r.rep.Lost++
-		r.mu.Unlock()
-		return nil
-	case err == nil:
-		err = r.place(ctx, p, b)
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if err != nil && ctx.Err() != nil {
-		return ctx.Err()
-	}
+	})
 	if err != nil {
-		if r.rep.Left < toldLeft {
-			r.c.notify("repair of stripe %x: %v", p.ID, err)
-		}
-		r.rep.Left++
-		return nil
+		return nil, fmt.Errorf("disk %s: %w", c.name(id), err)
 	}
-	r.rep.Stripes++
-	return nil
+	return orphans, nil
 }
 
 // freedMeanwhile tells whether a stripe was given up by its last object since it was looked at:
@@ -523,62 +508,12 @@ func (r *repair) count(ctx context.Context, id placement.DiskID, n int, into *in
 	return nil
 }
 
-// rebuild computes the bad shards of a stripe, all from one reading of the cheapest others,
-// in memory of the pool. Where nothing can be read for a moment the error is not ErrDataLost.
-func (r *repair) rebuild(ctx context.Context, p patient, away bool) (*buffer, error) {
-	if p.freed || p.longest() == 0 {
-		return &buffer{stripe: p.stripe, shards: make([][]byte, len(p.Places))}, nil
+// cannot is why a stripe cannot be made whole.
+func (r *repair) cannot(b *bed, err error) error {
+	if b.away {
+		return fmt.Errorf("too many of its disks are out of reach (%s)", r.c.why()) // they may come back
 	}
-	mem, err := r.c.pool.get(ctx, stripeBytes(p.Scheme, p.Columns))
-	if err != nil {
-		return nil, err
-	}
-	b := newBuffer(p.ID, p.Scheme, p.Columns, mem)
-	code, have := r.c.code(p.Scheme), p.have(r.c.readable)
-	var wanted []int
-	dst, use := make([][]byte, len(p.Places)), make([][]byte, len(p.Places))
-	for _, at := range p.Places {
-		away = away || at.Disk != none && !r.c.readable(at.Disk)
-	}
-	for _, i := range p.bad {
-		if have[i] = p.size(i) == 0; !have[i] {
-			wanted = append(wanted, i)
-			dst[i] = b.shards[i]
-		}
-	}
-	for {
-		reads, err := code.Plan(wanted, have, func(i int) float64 { return r.cost(p.stripe, i, use) })
-		if err != nil && away {
-			return b, fmt.Errorf("too many of its disks are out of reach (%s)", r.c.why()) // they may come back
-		}
-		if err != nil {
-			return b, fmt.Errorf("%w: %w", ErrDataLost, err)
-		}
-		failed := -1
-		for _, i := range reads {
-			if use[i] != nil {
-				continue
-			}
-			if err := r.read(ctx, p.stripe, i, b.shards[i]); err != nil {
-				if ctx.Err() != nil {
-					return b, ctx.Err()
-				}
-				away = away || unreachable(err)
-				r.c.damaged(p.stripe, i, err)
-				failed, have[i] = i, false
-				break
-			}
-			use[i] = b.shards[i]
-		}
-		if failed >= 0 {
-			continue
-		}
-		only := make([][]byte, len(use))
-		for _, i := range reads {
-			only[i] = use[i]
-		}
-		return b, billOf(ctx).coding(code, func() error { return code.Rebuild(only, dst, int(p.longest())) })
-	}
+	return fmt.Errorf("%w: %w", ErrDataLost, err)
 }
 
 // cost is what reading a shard costs a repair: nothing when it was read or is a known zero.
@@ -592,66 +527,32 @@ func (r *repair) cost(s *stripe, i int, read [][]byte) float64 {
 	return float64(s.size(i)) / float64(s.longest())
 }
 
-// place appends the shards that were made anew to disks.
-func (r *repair) place(ctx context.Context, p patient, b *buffer) error {
-	var journal []byte
-	var before uint64
-	for _, i := range p.bad {
-		s := disks.Shard{Header: r.c.header(p.stripe, i), Data: b.shards[i]}
-		s.Copied = true
-		if p.freed || p.bare { // its data is gone; a shard without columns keeps the journal
-			s.Data, s.Columns = nil, make([]uint32, len(p.Columns))
-		}
-		if p.carries(i) && r.c.needed(p.stripe) {
-			var err error
-			if journal == nil {
-				if journal, before, err = r.c.journal(ctx, p.stripe, p.bad); err != nil {
-					return err
-				}
-			}
-			s.Journal, s.Committed = journal, before
-		}
-		to, err := r.append(ctx, p, i, s)
-		if err != nil {
-			return err
-		}
-		r.mu.Lock()
-		r.moves = append(r.moves, move{stripe: p.ID, shard: i, freed: p.freed, old: p.Places[i], new: to})
-		r.rep.Shards++
-		r.mu.Unlock()
-		p.Places[i] = to
-	}
-	return nil
-}
-
-// append appends a shard to the first disk that takes it.
-func (r *repair) append(ctx context.Context, p patient, i int, s disks.Shard) (place, error) {
-	targets, within := r.c.targets(p.stripe, i, r.o.AllowMisplaced)
+// placeOne appends a shard to the first disk that takes it.
+func (r *repair) placeOne(ctx context.Context, w shardIn) error {
+	i := w.bed.bad[w.n]
+	targets, within := r.c.targets(w.bed.stripe, i, r.o.AllowMisplaced)
 	for n, id := range targets {
 		d := r.c.disk(id)
 		if d == nil { // it was failed a moment ago
 			continue
 		}
-		at, err := d.Append(ctx, []disks.Shard{s}, disks.AppendOptions{UseReserve: true})
+		at, err := d.Append(ctx, w.bed.shards[w.n:w.n+1], disks.AppendOptions{UseReserve: true, Direct: true})
 		if err != nil {
 			r.c.suspect(id, err)
 			continue
-		}
-		if err := r.count(ctx, id, int(at[0].Length), &r.rep.BytesWrite); err != nil {
-			return place{}, err
 		}
 		if n >= within {
 			r.mu.Lock()
 			r.rep.Misplaced++
 			r.mu.Unlock()
 		}
-		return place{id, at[0]}, nil
+		return r.moved(ctx, w, place{id, at[0]})
 	}
 	rule := " within the rule"
 	if r.o.AllowMisplaced {
 		rule = ""
 	}
-	return place{}, fmt.Errorf("no disk%s can take shard %d (%s)", rule, i, r.c.why())
+	return fmt.Errorf("no disk%s can take shard %d (%s)", rule, i, r.c.why())
 }
 
 // journal returns the journal of a stripe, and the newest batch that was committed before:

@@ -432,6 +432,22 @@ func (d *simDisk) Read(ctx context.Context, r disks.Ref, off int, dst []byte) er
 	return d.inner.Read(ctx, r, off, dst)
 }
 
+func (d *simDisk) ReadBulk(ctx context.Context, list []*disks.Want) {
+	err := d.ask(ctx, "read", list[0].Stripe, uint64(list[0].Index))
+	if err == nil && d.w.bug.read == nil {
+		d.inner.ReadBulk(ctx, list)
+		return
+	}
+	for _, w := range list {
+		if w.Err = err; err == nil {
+			w.Err = d.w.bug.read(d, w.Ref, 0, w.Data)
+		}
+		if w.Whole && w.Err == nil {
+			w.Header, w.Journal, w.Err = d.inner.ReadJournal(ctx, w.Address)
+		}
+	}
+}
+
 func (d *simDisk) ReadRaw(ctx context.Context, r disks.Ref, off int, dst []byte) error {
 	if err := d.ask(ctx, "read", r.Stripe, uint64(r.Index)); err != nil {
 		return err
