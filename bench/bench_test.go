@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 
@@ -108,7 +109,7 @@ func BenchmarkLarge(b *testing.B) {
 // BenchmarkUpkeep repairs a lost disk and scrubs all of them, with wattle and the plain way.
 func BenchmarkUpkeep(b *testing.B) {
 	for b.Loop() {
-		r, err := Run(ctx, Config{Dir: b.TempDir(), Sizes: []int64{}, Large: 128 << 20, Keys: -1, Rounds: 3, Loop: true, Upkeep: true})
+		r, err := Run(ctx, Config{Dir: b.TempDir(), Sizes: []int64{}, Large: -1, Keys: -1, Rounds: 3, Loop: true, Upkeep: 64 << 20})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -122,39 +123,116 @@ func BenchmarkUpkeep(b *testing.B) {
 	}
 }
 
-// TestLoopUpkeep: the plain loop's repair gives back the file that was there, and its scrub
-// finds a flipped bit.
-func TestLoopUpkeep(t *testing.T) {
-	l := newLoop(t, 4, 2, 1024, 1)
-	for _, n := range []int{1, 4096, 40_000} {
-		if err := l.Put("key", bytes.NewReader(randomBytes(n, 2))); err != nil {
+// TestPlainUpkeep: the plain repair gives back the disk that was there, whatever files it lies
+// in, and the scrub reads all of it and sees a flipped bit.
+func TestPlainUpkeep(t *testing.T) {
+	const k, m, piece = 4, 2, 1024
+	dir := t.TempDir()
+	for _, size := range []int{1, 1024, 10_000} {
+		shards := make([][]byte, k+m)
+		for i := range shards {
+			shards[i] = randomBytes(size, byte(i))
+		}
+		coder, err := newCoder(k, m)
+		if err = errors.Join(err, coder.Encode(shards)); err != nil {
 			t.Fatal(err)
 		}
-		for i := range 6 {
-			want, err := os.ReadFile(l.path(i, "key"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := errors.Join(os.Remove(l.path(i, "key")), l.Repair("key", i)); err != nil {
-				t.Fatal(err)
-			}
-			if got, err := os.ReadFile(l.path(i, "key")); err != nil || !bytes.Equal(got, want) {
-				t.Errorf("%d bytes, shard %d: another file, %v", n, i, err)
-			}
+		var of [][]string
+		for i, s := range shards {
+			of = append(of, scatter(t, filepath.Join(dir, fmt.Sprint(size, i)), s))
 		}
-		if read, err := l.Scrub("key"); err != nil || read < int64(n)*6/4 {
-			t.Errorf("scrub: %d bytes, %v", read, err)
+		p, err := NewPlain(k, m, piece)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := filepath.Join(dir, "out")
+		if err := p.Repair(of[1:], out, int64(size)); err != nil {
+			t.Fatal(err)
+		}
+		pieces := (size + piece - 1) / piece
+		got, err := os.ReadFile(out)
+		if err != nil || len(got) != size+8*(k+1)*pieces || !bytes.Equal(got[:size], shards[0]) {
+			t.Errorf("%d bytes: %d other bytes came back, %v", size, len(got), err)
+		}
+		want := Counts{Reads: p.Counts().Reads, Writes: int64(pieces) + 1, Syncs: 1, BytesRead: int64(k * size), BytesWritten: int64(len(got))}
+		if p.Counts() != want {
+			t.Errorf("%d bytes: counts %+v, want %+v", size, p.Counts(), want)
+		}
+		n, sum, err := p.Scrub(of)
+		if err != nil || n != int64(size*(k+m)) {
+			t.Errorf("scrub read %d bytes of %d, %v", n, size*(k+m), err)
+		}
+		flip(t, of[k][0])
+		if _, other, err := p.Scrub(of); err != nil || other == sum {
+			t.Errorf("scrub sums a flipped bit to the same, %v", err)
 		}
 	}
-	p, err := os.ReadFile(l.path(5, "key"))
+}
+
+// scatter writes bytes to files of at most 3000, an empty one among them.
+func scatter(t *testing.T, prefix string, p []byte) (files []string) {
+	t.Helper()
+	for len(p) > 0 || len(files) < 2 {
+		n := min(3000, len(p))
+		if len(files) == 1 {
+			n = 0
+		}
+		files = append(files, fmt.Sprint(prefix, "-", len(files)))
+		if err := os.WriteFile(files[len(files)-1], p[:n], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p = p[n:]
+	}
+	return files
+}
+
+func flip(t *testing.T, path string) {
+	t.Helper()
+	p, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p[100] ^= 4
-	if err := os.WriteFile(l.path(5, "key"), p, 0o600); err != nil {
+	p[0] ^= 4
+	if err := os.WriteFile(path, p, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.Scrub("key"); !errors.Is(err, ErrMismatch) {
-		t.Errorf("scrub of a flipped bit: %v", err)
+}
+
+// TestUpkeep: both programs repair and scrub, in turns, and leave nothing behind.
+func TestUpkeep(t *testing.T) {
+	dir := t.TempDir()
+	const disk = 3 << 20
+	r, err := Run(ctx, Config{Dir: dir, Scheme: erasure.Scheme{Kind: erasure.RS, K: 2, M: 1}, Sizes: []int64{}, Large: -1, Keys: -1, Rounds: 2, Loop: true, Upkeep: disk})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Rows) != 2 {
+		t.Fatalf("%d rows", len(r.Rows))
+	}
+	reads := map[string]int64{"repair": 2 * disk, "scrub": 3 * disk}
+	for _, row := range r.Rows {
+		for _, s := range append(row.Store, row.Other...) {
+			if n, want := s.Counts.BytesRead, reads[row.Operation]; n < want || n > want+want/20 {
+				t.Errorf("%s: %d bytes read, want about %d", row.Operation, n, want)
+			}
+		}
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// TestSpace: what cannot fit is refused before anything is written.
+func TestSpace(t *testing.T) {
+	dir := t.TempDir()
+	if _, ok := freeSpace(dir); !ok {
+		t.Skip("how much is free is not known here")
+	}
+	_, err := Run(ctx, Config{Dir: dir, Sizes: []int64{}, Large: -1, Keys: -1, Upkeep: 1 << 55})
+	if !errors.Is(err, ErrSpace) {
+		t.Errorf("error %v, want %v", err, ErrSpace)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 }

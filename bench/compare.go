@@ -3,6 +3,7 @@ package bench
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -11,6 +12,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/dustin/go-humanize"
 
 	"github.com/wattle-storage/wattle/cluster"
 	"github.com/wattle-storage/wattle/erasure"
@@ -26,7 +29,7 @@ type Config struct {
 	Rounds      int
 	Large       int64 // size of the object that is streamed; negative: none
 	Keys        int   // keys to list; negative: none
-	Upkeep      bool  // measure repair and scrub, of an object of size Large
+	Upkeep      int64 // measure scrub, and repair of a lost disk of so many bytes; 0: neither
 	Loop        bool  // measure the plain loop too
 	Writers     int   // shards of a small object that the loop writes at a time; 0 means 1, the plain way
 	Progress    func(what string)
@@ -103,6 +106,9 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 		return Report{}, err
 	}
 	defer os.RemoveAll(dir)
+	if err := enoughSpace(dir, cfg.space()); err != nil {
+		return Report{}, err
+	}
 	b := &bench{Config: cfg, dir: dir, report: Report{Scheme: cfg.Scheme.String(), FileSystem: fileSystem(dir)}}
 	if b.store, err = NewStore(ctx, dir, cfg.Scheme); err != nil {
 		return b.report, err
@@ -115,6 +121,34 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 	}
 	b.report.PeakMemory = peakMemory()
 	return b.report, nil
+}
+
+// ErrSpace means that the scratch files would not fit their file system.
+var ErrSpace = errors.New("too little space for the scratch files")
+
+// space is how many bytes the scratch files take at most: coded bytes of both programs, of a
+// large object its source and the copy too. The store keeps what it has deleted for a while.
+func (c Config) space() int64 {
+	coded := func(n int64) int64 { return int64(float64(n) * c.Scheme.Overhead()) }
+	most := int64(0)
+	for _, size := range c.Sizes {
+		most = max(most, 2*coded(max(size, mostBytes)))
+	}
+	if c.Large >= 0 {
+		most = max(most, 2*c.Large+2*coded(c.Large))
+	}
+	most = max(most, int64(c.Scheme.N())*c.Upkeep)
+	return most + most/64 + 64<<20
+}
+
+// enoughSpace refuses to begin what would fill a file system.
+func enoughSpace(dir string, n int64) error {
+	free, ok := freeSpace(dir)
+	if ok && free < n {
+		return fmt.Errorf("%s: %w: %s are free of the %s that they may take; measure less, or name another directory",
+			dir, ErrSpace, humanize.IBytes(uint64(free)), humanize.IBytes(uint64(n)))
+	}
+	return nil
 }
 
 func (c Config) withDefaults() Config {
@@ -156,11 +190,14 @@ type bench struct {
 // loop makes a plain loop of the same shape, or none when the scheme is not one that it
 // knows.
 func (b *bench) loop(name string) (*Loop, error) {
-	if !b.Loop || b.Scheme.Kind != erasure.RS {
+	if !b.loops() {
 		return nil, nil
 	}
 	return NewLoop(filepath.Join(b.dir, name), b.Scheme.K, b.Scheme.M, LoopPiece, max(1, b.Writers))
 }
+
+// loops tells whether plain programs are measured too.
+func (b *bench) loops() bool { return b.Loop && b.Scheme.Kind == erasure.RS }
 
 // data is bytes that do not compress, the same every time.
 func data(n int64) []byte {
@@ -343,13 +380,18 @@ func (b *bench) degraded(ctx context.Context, key string, row *Row) error {
 	return read(&row.Other)
 }
 
+// sourceOf makes bytes that do not compress as they are read.
+func sourceOf(size int64) io.Reader {
+	return io.LimitReader(rand.NewChaCha8([32]byte{2}), size)
+}
+
 func writeSource(path string, size int64) error {
 	f, err := os.Create(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	if _, err := io.CopyN(f, rand.NewChaCha8([32]byte{2}), size); err != nil {
+	if _, err := io.Copy(f, sourceOf(size)); err != nil {
 		return err
 	}
 	return f.Sync()

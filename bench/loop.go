@@ -43,11 +43,7 @@ const trailerSize = 16
 // NewLoop makes the directories of a loop for k+m shards below dir. Of a small object,
 // writers shards are written at a time; 0 means all.
 func NewLoop(dir string, k, m, piece, writers int) (*Loop, error) {
-	goroutines := 1 // up to ten inputs; beyond, the library takes its quick path only with two
-	if k > 10 {
-		goroutines = 2
-	}
-	coder, err := reedsolomon.New(k, m, reedsolomon.WithMaxGoroutines(goroutines))
+	coder, err := newCoder(k, m)
 	if err != nil {
 		return nil, err
 	}
@@ -64,6 +60,15 @@ func NewLoop(dir string, k, m, piece, writers int) (*Loop, error) {
 		l.dirs = append(l.dirs, d)
 	}
 	return l, nil
+}
+
+// newCoder makes a coder that runs on the number of goroutines that suits it.
+func newCoder(k, m int) (reedsolomon.Encoder, error) {
+	goroutines := 1 // up to ten inputs; beyond, the library takes its quick path only with two
+	if k > 10 {
+		goroutines = 2
+	}
+	return reedsolomon.New(k, m, reedsolomon.WithMaxGoroutines(goroutines))
 }
 
 // Counts are what the loop has asked of the file system so far.

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -39,6 +41,31 @@ func settle(dir string) {
 	}
 	defer f.Close()
 	_ = unix.Syncfs(int(f.Fd())) // only to be fair: without it the measurement stands
+}
+
+// freeSpace is how many bytes may still be written below dir, if that is known.
+func freeSpace(dir string) (int64, bool) {
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil {
+		return 0, false
+	}
+	return int64(s.Bavail) * int64(s.Bsize), true
+}
+
+// forget drops the files below dir from the page cache, so that the next to read them reads the
+// disk, whoever read or wrote them before. What is not written back yet stays.
+func forget(dir string) error {
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		return unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
+	})
 }
 
 // datasync makes a file's bytes durable.

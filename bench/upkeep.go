@@ -3,127 +3,173 @@ package bench
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync/atomic"
 
 	"github.com/cespare/xxhash/v2"
+	"github.com/klauspost/reedsolomon"
 
 	"github.com/wattle-storage/wattle/cluster"
 )
 
-// Repair makes the file of one shard of an object anew, the plain way: read the same piece of
-// k others, check it, decode, append, and sync at the end.
-func (l *Loop) Repair(key string, lost int) error {
-	p := l.stripes.Get().(*[]byte)
-	defer l.stripes.Put(p)
-	var files []*os.File
-	defer func() { closeAll(files) }()
-	var sums [][]byte
-	size, piece := int64(0), 0
-	var from []int
-	for i := 0; len(from) < l.k; i++ {
-		if i == lost {
-			continue
-		}
-		f, err := os.Open(l.path(i, key))
-		if err != nil {
-			return err
-		}
-		files, from = append(files, f), append(from, i)
-		var s []byte
-		if s, size, piece, err = l.readEnd(f); err != nil {
-			return fmt.Errorf("%s: %w", f.Name(), err)
-		}
-		sums = append(sums, s)
-	}
-	out, err := os.OpenFile(l.path(lost, key), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+// A Plain is the program that keeps disks up in the plain way. A disk is to it a list of files,
+// read one after another as a string of bytes, piece by piece, whatever is in them.
+type Plain struct {
+	k       int
+	piece   int
+	coder   reedsolomon.Encoder
+	memory  []byte
+	counted struct{ reads, writes, syncs, bytesRead, bytesWritten atomic.Int64 }
+}
+
+// NewPlain makes a program for disks of which any k give the others.
+func NewPlain(k, m, piece int) (*Plain, error) {
+	coder, err := newCoder(k, m)
+	return &Plain{k: k, piece: piece, coder: coder, memory: make([]byte, (k+1)*piece)}, err
+}
+
+// Counts are what it has asked of the file system so far.
+func (p *Plain) Counts() Counts {
+	c := &p.counted
+	return Counts{Reads: c.reads.Load(), Writes: c.writes.Load(), Syncs: c.syncs.Load(),
+		BytesRead: c.bytesRead.Load(), BytesWritten: c.bytesWritten.Load()}
+}
+
+// Repair makes the first size bytes of the first disk anew in a file, from as many of the next
+// disks as it takes: it reads a piece of each, sums and decodes them, sums and appends what
+// comes out, and syncs the file at the end, which holds the sums too. Disks that are shorter go
+// on as zeros.
+func (p *Plain) Repair(from [][]string, path string, size int64) error {
+	out, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	defer out.Close()
-	var fresh []byte
-	for left, at := size, int64(0); left > 0; at += int64(piece) {
-		n := int(min(left, int64(l.k)*int64(piece)))
-		left -= int64(n)
-		made, err := l.decode(files, sums, from, lost, (*p), l.pieceOf(n), at)
+	var in []*tape
+	defer func() {
+		for _, t := range in {
+			t.close()
+		}
+	}()
+	for _, files := range from[:p.k] {
+		in = append(in, &tape{p: p, files: files})
+	}
+	var sums []byte
+	for left := size; left > 0; left -= int64(p.piece) {
+		made, read, err := p.decode(in, int(min(left, int64(p.piece))))
 		if err != nil {
 			return err
 		}
-		fresh = binary.LittleEndian.AppendUint64(fresh, xxhash.Sum64(made))
-		if err := l.write(out, made); err != nil {
+		sums = binary.LittleEndian.AppendUint64(append(sums, read...), xxhash.Sum64(made))
+		if err := p.write(out, made); err != nil {
 			return err
 		}
 	}
-	return l.end(out, l.trailer(fresh, size, piece))
-}
-
-// decode reads a piece of each file and computes that of the lost shard.
-func (l *Loop) decode(files []*os.File, sums [][]byte, from []int, lost int, p []byte, c int, at int64) ([]byte, error) {
-	shards := make([][]byte, l.k+l.m)
-	for j, i := range from {
-		shards[i] = p[j*c : (j+1)*c]
-		if err := l.read(files[j], shards[i], at); err != nil {
-			return nil, err
-		}
-		if xxhash.Sum64(shards[i]) != binary.LittleEndian.Uint64(sums[j]) {
-			return nil, fmt.Errorf("%s: %d bytes at %d: %w", files[j].Name(), c, at, ErrMismatch)
-		}
-		sums[j] = sums[j][8:]
+	if err := p.write(out, sums); err != nil {
+		return err
 	}
-	shards[lost] = p[l.k*c : l.k*c : (l.k+1)*c]
-	required := make([]bool, len(shards))
-	required[lost] = true
-	return shards[lost][:c], l.coder.ReconstructSome(shards, required)
+	p.counted.syncs.Add(1)
+	return datasync(out)
 }
 
-// Scrub reads the files of an object from their beginning to their end and checks every
-// piece. It returns the bytes read.
-func (l *Loop) Scrub(key string) (int64, error) {
-	p := l.stripes.Get().(*[]byte)
-	defer l.stripes.Put(p)
-	total := int64(0)
-	for i := range l.dirs {
-		n, err := l.scrub(l.path(i, key), *p)
-		total += n
+// decode reads n bytes of each disk and computes those of the lost one. It returns them and the
+// sums of what it read.
+func (p *Plain) decode(in []*tape, n int) (made, sums []byte, err error) {
+	shards := make([][]byte, 1, p.k+1)
+	for i, t := range in {
+		piece := p.memory[i*p.piece:][:n]
+		got, err := t.read(piece)
 		if err != nil {
-			return total, err
+			return nil, nil, err
 		}
+		clear(piece[got:])
+		sums = binary.LittleEndian.AppendUint64(sums, xxhash.Sum64(piece))
+		shards = append(shards, piece)
 	}
-	return total, nil
+	all := make([][]byte, p.coder.(reedsolomon.Extensions).TotalShards())
+	copy(all, shards)
+	all[0] = p.memory[p.k*p.piece:][:0:n]
+	required := make([]bool, len(all))
+	required[0] = true
+	return all[0][:n], sums, p.coder.ReconstructSome(all, required)
 }
 
-func (l *Loop) scrub(path string, p []byte) (int64, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
-	sums, size, piece, err := l.readEnd(f)
-	if err != nil {
-		return 0, err
-	}
-	at := int64(0)
-	for left := size; left > 0; left -= int64(l.k) * int64(piece) {
-		c := l.pieceOf(int(min(left, int64(l.k)*int64(piece))))
-		if err := l.read(f, p[:c], at); err != nil {
-			return at, err
+// Scrub reads disks from their beginning to their end and sums every piece. It returns how many
+// bytes there were, and a sum of the sums.
+func (p *Plain) Scrub(of [][]string) (total int64, sum uint64, err error) {
+	for _, files := range of {
+		t := &tape{p: p, files: files}
+		defer t.close()
+		for {
+			n, err := t.read(p.memory[:p.piece])
+			if err != nil {
+				return total, sum, err
+			}
+			if n == 0 {
+				break
+			}
+			total += int64(n)
+			sum = sum*31 + xxhash.Sum64(p.memory[:n])
 		}
-		if xxhash.Sum64(p[:c]) != binary.LittleEndian.Uint64(sums) {
-			return at, fmt.Errorf("%s: %d bytes at %d: %w", path, c, at, ErrMismatch)
-		}
-		sums, at = sums[8:], at+int64(c)
 	}
-	return at, nil
+	return total, sum, nil
+}
+
+func (p *Plain) write(f *os.File, b []byte) error {
+	p.counted.writes.Add(1)
+	p.counted.bytesWritten.Add(int64(len(b)))
+	_, err := f.Write(b)
+	return err
+}
+
+// A tape reads files one after another.
+type tape struct {
+	p     *Plain
+	files []string
+	f     *os.File
+}
+
+// read fills b as far as there are bytes.
+func (t *tape) read(b []byte) (n int, err error) {
+	for n < len(b) {
+		if t.f == nil && len(t.files) == 0 {
+			return n, nil
+		}
+		if t.f == nil {
+			if t.f, err = os.Open(t.files[0]); err != nil {
+				return n, err
+			}
+			t.files = t.files[1:]
+		}
+		m, err := t.f.Read(b[n:])
+		n += m
+		t.p.counted.reads.Add(1)
+		t.p.counted.bytesRead.Add(int64(m))
+		if err == io.EOF {
+			t.close()
+		} else if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+func (t *tape) close() {
+	if t.f != nil {
+		t.f.Close()
+		t.f = nil
+	}
 }
 
 // Replace takes the first disk away for good and puts an empty one in its place.
 func (s *Store) Replace(ctx context.Context) error {
 	s.gone, s.commits = addCounters(s.gone, s.c.Counters()), s.commits+s.c.Commits()
-	site := s.c.Map().Sites[0]
-	host := site.Racks[0].Hosts[0]
-	path := filepath.Join(site.Name, site.Racks[0].Name, host.Name, host.Disks[0].Name)
+	path := s.disks()[0]
 	if err := s.c.Close(); err != nil {
 		return err
 	}
@@ -134,6 +180,37 @@ func (s *Store) Replace(ctx context.Context) error {
 		return err
 	}
 	return s.open(ctx)
+}
+
+// disks lists the disks, as paths below the sites.
+func (s *Store) disks() []string {
+	var list []string
+	site := s.c.Map().Sites[0]
+	for _, h := range site.Racks[0].Hosts {
+		list = append(list, filepath.Join(site.Name, site.Racks[0].Name, h.Name, h.Disks[0].Name))
+	}
+	return list
+}
+
+// files lists the segments of each disk, in order, and their bytes.
+func (s *Store) files() (of [][]string, size []int64, err error) {
+	for _, d := range s.disks() {
+		list, err := filepath.Glob(filepath.Join(s.dir, "sites", d, "segments", "*.seg"))
+		if err != nil {
+			return nil, nil, err
+		}
+		slices.Sort(list)
+		n := int64(0)
+		for _, path := range list {
+			info, err := os.Stat(path)
+			if err != nil {
+				return nil, nil, err
+			}
+			n += info.Size()
+		}
+		of, size = append(of, list), append(size, n)
+	}
+	return of, size, nil
 }
 
 // Repair makes what is lost anew and returns the bytes written.
@@ -154,62 +231,108 @@ func (s *Store) Scrub(ctx context.Context) (int64, error) {
 	return r.BytesRead, err
 }
 
-// upkeep measures making a lost disk anew and verifying all disks, of one large object,
-// beside the plain ways.
+// upkeep measures making a lost disk anew and verifying all disks, beside the plain ways, which
+// read the same files.
 func (b *bench) upkeep(ctx context.Context) error {
-	loop, err := b.loop("loop")
-	if !b.Upkeep || b.Large < 0 || err != nil {
+	if b.Upkeep == 0 {
+		return nil
+	}
+	b.Progress(fmt.Sprintf("putting %d bytes on each of %d disks", b.Upkeep, b.Scheme.N()))
+	size := b.Upkeep * int64(b.Scheme.K)
+	if err := b.store.Put(ctx, "upkeep", sourceOf(size), size); err != nil {
 		return err
 	}
-	defer os.RemoveAll(filepath.Join(b.dir, "loop"))
-	source := filepath.Join(b.dir, "source")
-	if err := writeSource(source, b.Large); err != nil {
-		return err
-	}
-	put := func(store func(r io.Reader) error) error {
-		return fromFile(source, func(f *os.File) error { return store(f) })
-	}
-	err = put(func(r io.Reader) error { return b.store.Put(ctx, "upkeep", r, b.Large) })
-	if err == nil && loop != nil {
-		err = put(func(r io.Reader) error { return loop.Put("upkeep", r) })
-	}
-	os.Remove(source)
+	plain, err := b.plain()
 	if err != nil {
 		return err
 	}
-	repair := Row{Operation: "repair", Size: b.Large / int64(b.Scheme.K), Concurrency: 1, Against: "read k, decode, write 1"}
-	scrub := Row{Operation: "scrub", Size: b.Large / int64(b.Scheme.K) * int64(b.Scheme.N()), Concurrency: 1, Against: "read and hash"}
+	u := &upkeep{bench: b, plain: plain,
+		repair: Row{Operation: "repair", Size: b.Upkeep, Concurrency: 1},
+		scrub:  Row{Operation: "scrub", Size: b.Upkeep * int64(b.Scheme.N()), Concurrency: 1}}
+	if plain != nil {
+		u.repair.Against, u.scrub.Against = "read k, decode, write 1", "read and hash"
+	}
 	for round := range b.Rounds {
-		b.Progress(fmt.Sprintf("repair and scrub, %d bytes a disk, round %d of %d", repair.Size, round+1, b.Rounds))
-		if err := b.store.Replace(ctx); err != nil {
-			return err
-		}
-		if err := b.turn(&repair.Store, repair.Size, b.store.Counts, func() error { _, err := b.store.Repair(ctx); return err }); err != nil {
-			return err
-		}
-		if err := b.turn(&scrub.Store, scrub.Size, b.store.Counts, func() error { _, err := b.store.Scrub(ctx); return err }); err != nil {
-			return err
-		}
-		if loop == nil {
-			continue
-		}
-		if err := os.Remove(loop.path(0, "upkeep")); err != nil {
-			return err
-		}
-		if err := b.turn(&repair.Other, repair.Size, loop.Counts, func() error { return loop.Repair("upkeep", 0) }); err != nil {
-			return err
-		}
-		if err := b.turn(&scrub.Other, scrub.Size, loop.Counts, func() error { _, err := loop.Scrub("upkeep"); return err }); err != nil {
+		b.Progress(fmt.Sprintf("repair and scrub, %d bytes a disk, round %d of %d", b.Upkeep, round+1, b.Rounds))
+		if err := u.round(ctx, round); err != nil {
 			return err
 		}
 	}
-	b.report.Rows = append(b.report.Rows, repair, scrub)
+	b.report.Rows = append(b.report.Rows, u.repair, u.scrub)
 	return b.store.Delete(ctx, "upkeep")
 }
 
-// turn measures one operation on a settled file system.
+// plain makes the plain program, or none when the scheme is not one that it knows.
+func (b *bench) plain() (*Plain, error) {
+	if !b.loops() {
+		return nil, nil
+	}
+	return NewPlain(b.Scheme.K, b.Scheme.M, LoopPiece)
+}
+
+// An upkeep is the measuring of repair and scrub.
+type upkeep struct {
+	*bench
+	plain         *Plain
+	repair, scrub Row
+}
+
+// round loses the first disk and has it made anew by both, and then all disks verified by both.
+// Who begins changes from round to round.
+func (u *upkeep) round(ctx context.Context, n int) error {
+	_, sizes, err := u.store.files()
+	if err == nil {
+		err = u.store.Replace(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	copied := filepath.Join(u.dir, "made-anew")
+	defer os.Remove(copied)
+	repair := []func() error{
+		func() error {
+			return u.turn(&u.repair.Store, u.repair.Size, u.store.Counts, func() error { _, err := u.store.Repair(ctx); return err })
+		},
+		func() error {
+			of, _, err := u.store.files()
+			if err != nil || u.plain == nil {
+				return err
+			}
+			err = u.turn(&u.repair.Other, u.repair.Size, u.plain.Counts, func() error { return u.plain.Repair(of[1:], copied, sizes[0]) })
+			return errors.Join(err, os.Remove(copied))
+		},
+	}
+	scrub := []func() error{
+		func() error {
+			return u.turn(&u.scrub.Store, u.scrub.Size, u.store.Counts, func() error { _, err := u.store.Scrub(ctx); return err })
+		},
+		func() error {
+			of, _, err := u.store.files()
+			if err != nil || u.plain == nil {
+				return err
+			}
+			return u.turn(&u.scrub.Other, u.scrub.Size, u.plain.Counts, func() error { _, _, err := u.plain.Scrub(of); return err })
+		},
+	}
+	for _, pair := range [][]func() error{repair, scrub} {
+		if n%2 == 1 {
+			slices.Reverse(pair)
+		}
+		for _, turn := range pair {
+			if err := turn(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// turn measures one operation on a settled file system, of whose files nothing is in memory.
 func (b *bench) turn(into *[]Sample, size int64, counts func() Counts, op func() error) error {
 	settle(b.dir)
+	if err := forget(b.dir); err != nil {
+		return err
+	}
 	s, err := once(size, counts, op)
 	*into = append(*into, s)
 	return err

@@ -19,7 +19,7 @@ func benchCommand() *cli.Command {
 		Usage: "measure puts and gets beside a plain program that codes and syncs files",
 		Description: "A scratch cluster and a plain loop (read, code, hash, one synced file a shard) take turns in the same\ndirectory; the last columns are the median over the rounds of wattle's time and processor time\nan operation over the other's, below 1 where wattle is faster. Syncs are those of the disks; the\ncatalog adds one a batch. For disks worth measuring name a directory on them.\n\n" +
 			examples("wattle bench", "wattle bench --scratch /mnt/ssd --scheme rs:12+4 --size 4KiB --concurrency 1,8,32",
-				"wattle bench --size none --large 1GiB --rounds 5 --json", "wattle bench --size none --large 4GiB --upkeep --keys 0"),
+				"wattle bench --size none --large 1GiB --rounds 5 --json", "wattle bench --size none --large none --keys 0 --scheme rs:2+1 --upkeep 10GB"),
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "s3", Usage: "measure the S3 endpoint at `URL` instead, Wattle's or another; the key is that of AWS_ACCESS_KEY_ID"},
 			&cli.StringFlag{Name: "against", Usage: "with --s3: measure the endpoint at `URL` in turn with it, with the same key, and tell the ratio"},
@@ -34,7 +34,7 @@ func benchCommand() *cli.Command {
 			&cli.Float64Flag{Name: "seconds", Usage: "`SECONDS` a round of one kind", Value: d.Time.Seconds()},
 			&cli.IntFlag{Name: "rounds", Usage: "`N` rounds, the programs taking turns", Value: d.Rounds},
 			&cli.StringFlag{Name: "large", Usage: "`SIZE` of the object that is streamed, or none", Value: "256MiB"},
-			&cli.BoolFlag{Name: "upkeep", Usage: "measure repair of a lost disk and scrub too, with an object of that size"},
+			&cli.StringFlag{Name: "upkeep", Usage: "measure repair of a lost disk that holds `SIZE` too, and scrub of all disks; nothing of them is in memory when it begins", DefaultText: "neither"},
 			&cli.IntFlag{Name: "keys", Usage: "`N` keys to list; 0 for none", Value: d.Keys},
 			&cli.IntFlag{Name: "writers", Usage: "`N` shards of a small object that the plain loop writes and syncs at a time", Value: 1},
 			&cli.BoolFlag{Name: "loop", Usage: "measure the plain loop too; --loop=false for wattle alone", Value: true},
@@ -73,7 +73,7 @@ func benchAction(c *cli.Context) error {
 }
 
 func benchConfig(c *cli.Context) (bench.Config, error) {
-	cfg := bench.Config{Dir: c.String("scratch"), Rounds: c.Int("rounds"), Loop: c.Bool("loop"), Upkeep: c.Bool("upkeep"), Writers: c.Int("writers"), Concurrency: c.IntSlice("concurrency"),
+	cfg := bench.Config{Dir: c.String("scratch"), Rounds: c.Int("rounds"), Loop: c.Bool("loop"), Writers: c.Int("writers"), Concurrency: c.IntSlice("concurrency"),
 		Time: time.Duration(c.Float64("seconds") * float64(time.Second)), Keys: c.Int("keys"), Sizes: []int64{}}
 	var err error
 	if cfg.Scheme, err = erasure.Parse(c.String("scheme")); err != nil {
@@ -110,6 +110,13 @@ func benchConfig(c *cli.Context) (bench.Config, error) {
 			return cfg, usage("--large %q: want a size such as 1GiB, or none", c.String("large"))
 		}
 		cfg.Large = int64(n)
+	}
+	if text := c.String("upkeep"); text != "" && text != "none" {
+		n, err := humanize.ParseBytes(text)
+		if err != nil || n == 0 || n > 1<<42 {
+			return cfg, usage("--upkeep %q: want what a disk holds, such as 10GB, or none", text)
+		}
+		cfg.Upkeep = int64(n)
 	}
 	if cfg.Keys <= 0 {
 		cfg.Keys = -1
