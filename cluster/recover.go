@@ -374,10 +374,10 @@ func (r *recovery) chooseShard(ctx context.Context, f *found, i int, crowded boo
 		f.Places[i] = list[0].at
 		return
 	}
-	for n, good := range []func(context.Context, *stripe, int) bool{r.intact, r.sound, r.emptied} {
+	for n, good := range []func(context.Context, *stripe, int) bool{r.intact, r.emptied, r.sound} {
 		for _, c := range list {
 			if f.Places[i] = c.at; good(ctx, f.stripe, i) {
-				if n == 1 {
+				if n == 2 {
 					r.spoilt = append(r.spoilt, damage{f.ID, i})
 				}
 				return
