@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -681,6 +682,10 @@ func (r *recovery) history(ctx context.Context, rep *RecoverReport) (base checkp
 				uncertain = append(uncertain, fmt.Sprintf("batch %d was never acknowledged and is not whole: dropped (%s)", seq, summary(b)))
 				continue
 			}
+			if r.idle(ctx, b) {
+				uncertain = append(uncertain, fmt.Sprintf("batch %d was not known to be committed and only moves what lies as well where it was: dropped (%s)", seq, summary(b)))
+				continue
+			}
 			if slices.ContainsFunc(b.records, func(rec record) bool { return rec.Kind != recFence }) {
 				uncertain = append(uncertain, fmt.Sprintf("batch %d was not known to be committed and is whole: kept (%s)", seq, summary(b)))
 			}
@@ -773,6 +778,41 @@ func (r *recovery) verified(ctx context.Context, id uint64) bool {
 		}
 	}
 	return r.decodable(id)
+}
+
+// idle tells whether a batch does nothing but move extents from where they stand more losses. It
+// may have been cut short, and then what it moved has fewer shards there than a commit would want.
+func (r *recovery) idle(ctx context.Context, b batch) bool {
+	was, now := math.MaxInt, math.MaxInt
+	for _, rec := range b.records {
+		if rec.Kind != recMoved {
+			return false
+		}
+		was, now = min(was, r.least(ctx, rec.Old)), min(now, r.least(ctx, rec.Layout[0]))
+	}
+	return was >= 0 && was > now
+}
+
+// least is the spare of the stripe of an extent that has the fewest.
+func (r *recovery) least(ctx context.Context, e extent) int {
+	n := math.MaxInt
+	e.stripes(r.cfg.Scheme.K, func(id uint64, _ int64) { n = min(n, r.spare(ctx, id)) })
+	return n
+}
+
+// spare is how many sound shards a stripe has above its data shards; below 0 it is not there.
+func (r *recovery) spare(ctx context.Context, id uint64) int {
+	f := r.stripes[id]
+	if f == nil || !r.decodable(id) {
+		return -1
+	}
+	n := -f.Scheme.K
+	for i, at := range f.Places {
+		if f.size(i) == 0 || at.Disk != none && r.sound(ctx, f.stripe, i) {
+			n++
+		}
+	}
+	return n
 }
 
 func (r *recovery) decodable(id uint64) bool {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -204,4 +205,53 @@ func recoverMem(t *testing.T, c *Cluster, m *memDisks, lost ...placement.DiskID)
 	}
 	t.Cleanup(func() { n.Close() })
 	return n
+}
+
+// TestIdleBatch: a batch that nobody knows to be committed, and that only moves extents to where
+// fewer shards are, is none to keep.
+func TestIdleBatch(t *testing.T) {
+	c, _ := newMemCluster(t, InitOptions{Map: DefaultMap(1, 1, 6, 1, 1e12), Scheme: scheme(t, "rs:2+2")}, 0)
+	for i := range 8 {
+		put(t, c, fmt.Sprint(i), randomBytes(4096, uint64(i)))
+	}
+	unpin, err := c.pin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unpin()
+	if rep, err := c.Compact(ctx, CompactOptions{}); err != nil || rep.Objects == 0 {
+		t.Fatalf("%+v, %v", rep, err)
+	}
+	r := newRecovery(c.config)
+	r.disks, r.reading = c.disks, true
+	if err := errors.Join(r.scan(ctx, &RecoverReport{}, nil), r.choose(ctx)); err != nil {
+		t.Fatal(err)
+	}
+	var b batch
+	for seq := range r.journals {
+		if got, err := r.read(ctx, seq); err == nil && len(got.records) > 0 && got.records[0].Kind == recMoved {
+			b = got
+		}
+	}
+	if len(b.records) == 0 {
+		t.Fatal("no batch of moves")
+	}
+	lose := func(e extent) {
+		at := slices.IndexFunc(r.stripes[e.Stripe].Places, func(p place) bool { return p.Disk != none })
+		r.stripes[e.Stripe].Places[at].Disk = none
+	}
+	moved := b.records[0]
+	if r.idle(ctx, b) {
+		t.Error("with all shards in both places")
+	}
+	if lose(moved.Layout[0]); !r.idle(ctx, b) {
+		t.Error("with a shard less where it was moved to")
+	}
+	if lose(moved.Old); r.idle(ctx, b) {
+		t.Error("with a shard less in both places")
+	}
+	lose(moved.Layout[0])
+	if b.records = append(b.records, record{Kind: recPut}); r.idle(ctx, b) {
+		t.Error("with a put in it")
+	}
 }
