@@ -116,7 +116,8 @@ func (s *simulation) write(p *simKey, name string, next func(chronicle) chronicl
 		if err != nil && clean != nil && clean(err) {
 			return
 		}
-		switch s.ended(o, err) {
+		out := s.ended(o, err)
+		switch out {
 		case acked:
 			s.counts.Versions++
 			for i := range p.may {
@@ -126,7 +127,8 @@ func (s *simulation) write(p *simKey, name string, next func(chronicle) chronicl
 			for _, h := range p.may {
 				p.may = append(p.may, next(h))
 			}
-		case refused:
+		}
+		if out != acked { // though the catalog knows nothing of it, its journal may lie on a disk
 			p.ghosts = append(p.ghosts, pastGhost{next, s.now()})
 		}
 		s.expected(o, name, err)

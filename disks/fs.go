@@ -346,11 +346,29 @@ func (f *memFile) sync() error {
 		f.limbo, f.pending = append(f.limbo, f.pending...), nil
 		return err
 	}
+	f.limbo = f.shorten(f.limbo)
 	for _, w := range f.pending {
 		w.on(&f.synced, w.n)
 	}
 	f.pending = nil
 	return nil
+}
+
+// shorten makes the truncations among writes durable, as a sync that follows does: it keeps the
+// length of a file, whatever became of bytes before. What is left of the writes is returned.
+func (f *memFile) shorten(writes []memWrite) []memWrite {
+	var left []memWrite
+	for _, w := range writes {
+		if !w.cut {
+			left = append(left, w)
+			continue
+		}
+		f.synced.truncate(w.off)
+		for i := range left {
+			left[i].n = max(0, min(left[i].n, w.off-left[i].off))
+		}
+	}
+	return slices.DeleteFunc(left, func(w memWrite) bool { return w.n == 0 })
 }
 
 func (f *memFile) size() (int64, error) {

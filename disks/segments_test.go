@@ -763,3 +763,37 @@ func TestDoubtOutlivesProcess(t *testing.T) {
 	d = openedTwice(t, fs, d)
 	check(true)
 }
+
+// TestMemFSLength: a truncation whose sync failed is not made anew after a crash when a later
+// sync kept what was written behind it.
+func TestMemFSLength(t *testing.T) {
+	for seed := range uint64(20) {
+		m, fail := NewMemFS(), false
+		m.SetFault(func(c FSCall) error {
+			if c.Op == "sync" && fail {
+				return errors.New("injected")
+			}
+			return nil
+		})
+		f, err := m.open("f", forCreating)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := [][]byte{bytes.Repeat([]byte{1}, 100)}
+		if err := errors.Join(f.writev(p, 0), f.sync(), m.syncDir(), f.truncate(50)); err != nil {
+			t.Fatal(err)
+		}
+		fail = true
+		if f.sync() == nil {
+			t.Fatal("the sync did not fail")
+		}
+		fail = false
+		if err := errors.Join(f.writev(p, 50), f.sync()); err != nil {
+			t.Fatal(err)
+		}
+		m.Crash(rand.New(rand.NewPCG(seed, 0)))
+		if n := m.names["f"].data.size; n != 150 {
+			t.Fatalf("seed %d: %d bytes", seed, n)
+		}
+	}
+}
