@@ -466,7 +466,7 @@ func (c *Cluster) packBatch(batch []*request, bill *bill) []*buffer {
 	}
 	code := c.code(scheme)
 	for _, b := range buffers {
-		if err := bill.coding(code, func() error { return code.Encode(b.shards) }); err != nil {
+		if err := bill.coding(func() error { return code.Encode(b.shards) }); err != nil {
 			panic(fmt.Sprintf("encode a packed stripe: %v", err)) // its shape is ours
 		}
 	}

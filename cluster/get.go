@@ -140,7 +140,8 @@ func (c *Cluster) parts(layout []extent, from, to int64) []part {
 
 // A reader reads parts ahead, two at a time, and hands them out in order. When more is under
 // way than the machine has processors it reads each when it is its turn: what others do fills
-// the processors, and what was just read is still in the cache of the one that sends it.
+// the processors, and what was just read is still in the cache of the one that sends it; sound
+// stripes it hands on in pieces then.
 type reader struct {
 	c      *Cluster
 	ctx    context.Context
@@ -313,12 +314,84 @@ func (r *reader) WriteTo(w io.Writer) (int64, error) {
 			}
 			r.now.cols = r.now.cols[1:]
 		}
-		if err := r.next(); err == io.EOF {
+		n, err := r.stream(w)
+		total += n
+		if err == nil && n == 0 {
+			err = r.next()
+		}
+		if err == io.EOF {
 			return total, nil
 		} else if err != nil {
 			return total, err
 		}
 	}
+}
+
+// piece is about how many bytes of a stripe are read, verified and handed on at a time when others
+// fill the processors: few enough that they are still in the cache of the one that sends them.
+const piece = 512 << 10
+
+// stream hands the next part on in pieces of whole columns, when nothing else is on its way and
+// others fill the processors. What it cannot read it leaves to next, which makes it anew.
+func (r *reader) stream(w io.Writer) (total int64, err error) {
+	if r.err != nil || len(r.ahead) > 0 || len(r.parts) == 0 || !r.c.crowded() {
+		return 0, nil
+	}
+	p := &r.parts[0]
+	if !r.streams(p) {
+		return 0, nil
+	}
+	r.drop()
+	mem, err := r.c.pool.get(r.ctx, max(piece, int(p.shard)))
+	if err != nil {
+		return 0, err
+	}
+	defer r.c.pool.put(mem)
+	order, lo, hi := p.ranges(len(p.stripe.Columns))
+	r.expect(p.stripe, order, lo, hi, nil)
+	for whole := true; whole && len(order) > 0; {
+		n := 0
+		for len(order) > 0 {
+			i := order[0]
+			size := hi[i] - lo[i]
+			if n+size > len(mem) {
+				break
+			}
+			if whole = r.direct(p.stripe, i, lo[i], mem[n:n+size], false) == nil; !whole {
+				break
+			}
+			n, order = n+size, order[1:]
+		}
+		sent, err := w.Write(mem[:n])
+		total += int64(sent)
+		p.from += int64(sent)
+		if err != nil {
+			return total, err
+		}
+	}
+	if len(order) == 0 {
+		r.parts = r.parts[1:]
+	}
+	return total, nil
+}
+
+// streams tells whether a part can be handed on column by column: it is of several, they are
+// stored as they are, and none is known to be away.
+func (r *reader) streams(p *part) bool {
+	if p.packed != nil || p.key != 0 || p.to-p.from <= int64(p.shard) {
+		return false
+	}
+	if p.stripe == nil {
+		p.stripe, _ = r.c.catalog.stripeToRead(r.ctx, p.id)
+	}
+	if p.stripe == nil {
+		return false // next will say why
+	}
+	order, _, _ := p.ranges(len(p.stripe.Columns))
+	return !slices.ContainsFunc(order, func(i int) bool {
+		d := p.stripe.Places[i].Disk
+		return d == none || r.c.disk(d) == nil || r.c.late(d)
+	})
 }
 
 func (r *reader) Close() error {
@@ -437,19 +510,36 @@ func (r *reader) readPacked(s *stripe, p part, mem []byte) ([][]byte, error) {
 	}
 	if err != nil {
 		r.note(s, col, err)
-		want := make([][]byte, len(s.Places))
-		want[col] = whole
-		if err := r.rebuild(s, want, int(e.Off), len(whole), nil); err != nil {
+		if plain, err = r.rebuildPacked(s, e, whole, good); err != nil {
 			return nil, err
-		}
-		if plain, err = good(whole); err != nil {
-			return nil, fmt.Errorf("stripe %x: %w: rebuilt bytes do not match the object's checksum: %w", s.ID, ErrDataLost, err)
 		}
 	}
 	if int64(len(plain)) < e.Len {
 		return nil, fmt.Errorf("stripe %x: %w: extent shorter than its length", s.ID, ErrDataLost)
 	}
 	return [][]byte{plain[p.from:p.to]}, nil
+}
+
+// rebuildPacked makes the bytes of a packed extent anew. Their own sum tells whether they are
+// right, so that the others are read without theirs first, and with them only when one of them
+// turns out to be bad.
+func (r *reader) rebuildPacked(s *stripe, e *extent, whole []byte, good func([]byte) ([]byte, error)) ([]byte, error) {
+	want := make([][]byte, len(s.Places))
+	want[e.Col] = whole
+	r.rebuilt()
+	if r.rebuild(s, want, int(e.Off), len(whole), nil, true) == nil {
+		if plain, err := good(whole); err == nil {
+			return plain, nil
+		}
+	}
+	if err := r.rebuild(s, want, int(e.Off), len(whole), nil, false); err != nil {
+		return nil, err
+	}
+	plain, err := good(whole)
+	if err != nil {
+		return nil, fmt.Errorf("stripe %x: %w: rebuilt bytes do not match the object's checksum: %w", s.ID, ErrDataLost, err)
+	}
+	return plain, nil
 }
 
 // openPacked returns what verifies the bytes of a packed extent, decrypts them in place when they are
@@ -500,7 +590,7 @@ func (r *reader) readSpread(s *stripe, c uint32, order, lo, hi []int, bad map[in
 		failed = append(failed, i)
 		mu.Unlock()
 	}
-	if len(order) == 1 || r.many { // of many stripes two are read at the same time anyway
+	if len(order) == 1 || r.many || r.c.crowded() { // of many stripes two are read at the same time anyway
 		for _, i := range order {
 			read(i)
 		}
@@ -557,6 +647,7 @@ func (r *reader) rebuildSpread(s *stripe, cols [][]byte, lo, hi, failed []int) e
 			got[i] = cols[i][min(a-lo[i], len(cols[i])):max(min(a-lo[i], len(cols[i])), end-lo[i])]
 		}
 	}
+	r.rebuilt()
 	want := make([][]byte, len(cols))
 	scratch := map[int][]byte{}
 	for _, i := range failed {
@@ -567,7 +658,7 @@ func (r *reader) rebuildSpread(s *stripe, cols [][]byte, lo, hi, failed []int) e
 		scratch[i] = make([]byte, hi[i]-a)
 		want[i] = scratch[i]
 	}
-	if err := r.rebuild(s, want, a, b-a, got); err != nil {
+	if err := r.rebuild(s, want, a, b-a, got, false); err != nil {
 		return err
 	}
 	for i, p := range scratch {
@@ -577,12 +668,19 @@ func (r *reader) rebuildSpread(s *stripe, cols [][]byte, lo, hi, failed []int) e
 }
 
 // rebuild fills want with bytes from off on of those shards, from others over the range of
-// size bytes. got holds the same range of shards that were read already, or nil.
-func (r *reader) rebuild(s *stripe, want [][]byte, off, size int, got [][]byte) error {
+// size bytes. got holds the same range of shards that were read already, or nil. Raw, the others
+// are not verified, and the result is the caller's to verify.
+func (r *reader) rebuild(s *stripe, want [][]byte, off, size int, got [][]byte, raw bool) error {
+	b := rebuild{c: r.c, s: s, want: want, off: off, size: size, raw: raw, bad: func(i int, err error) { r.note(s, i, err) }}
+	defer b.release()
+	return b.run(r.ctx, got)
+}
+
+// rebuilt counts a stripe for the answer.
+func (r *reader) rebuilt() {
 	r.mu.Lock()
 	r.degraded.Stripes++
 	r.mu.Unlock()
-	return r.c.rebuild(r.ctx, s, want, off, size, got, func(i int, err error) { r.note(s, i, err) })
 }
 
 // note remembers a bad shard for the answer and for repair.
@@ -636,79 +734,6 @@ func (c *Cluster) readShard(ctx context.Context, s *stripe, i, off int, dst []by
 		return fmt.Errorf("shard %d of stripe %x: disk %s: %w", i, s.ID, c.name(p.Disk), err)
 	}
 	return nil
-}
-
-// rebuild fills want (by shard) with bytes from off on, decoding the range of size bytes
-// from the cheapest shards that can be read and verified. bad is told of those that cannot.
-func (c *Cluster) rebuild(ctx context.Context, s *stripe, want [][]byte, off, size int, got [][]byte, bad func(int, error)) error {
-	code, n := c.code(s.Scheme), s.Scheme.N()
-	have := s.have(c.readable)
-	var wanted []int
-	dst := make([][]byte, n)
-	for i, p := range want {
-		if p != nil {
-			have[i] = false
-			dst[i] = p
-			wanted = append(wanted, i)
-		}
-	}
-	shards := make([][]byte, n)
-	copy(shards, got)
-	var borrowed [][]byte
-	defer func() {
-		for _, p := range borrowed {
-			if p != nil {
-				c.pool.put(p)
-			}
-		}
-	}()
-	for {
-		reads, err := code.Plan(wanted, have, func(i int) float64 {
-			if shards[i] != nil || int(s.size(i)) <= off {
-				return 0
-			}
-			if d := s.Places[i].Disk; d != none && c.late(d) {
-				return float64(n) // any other way first
-			}
-			return 1
-		})
-		if err != nil {
-			return fmt.Errorf("stripe %x of %s: %w: %w", s.ID, s.Scheme, ErrDataLost, err)
-		}
-		use := make([][]byte, n)
-		ok := true
-		for _, i := range reads {
-			if shards[i] == nil {
-				part := max(0, min(size, int(s.size(i))-off))
-				if part == int(c.shard) { // of large objects, stripe after stripe
-					shards[i] = c.pool.try(part)
-					borrowed = append(borrowed, shards[i])
-				}
-				if shards[i] == nil {
-					shards[i] = make([]byte, part)
-				}
-				if part > 0 {
-					err = c.readShard(ctx, s, i, off, shards[i], false)
-				}
-				if ctx.Err() != nil {
-					return ctx.Err()
-				}
-				if err != nil {
-					bad(i, err)
-					shards[i], have[i], ok = nil, false, false
-					break
-				}
-			}
-			use[i] = shards[i]
-		}
-		if !ok {
-			continue
-		}
-		if err := billOf(ctx).coding(code, func() error { return code.Rebuild(use, dst, size) }); err != nil {
-			return fmt.Errorf("stripe %x: %w", s.ID, err)
-		}
-		return nil
-	}
 }
 
 // assemble writes the bytes of a layout to w. Stripes are as find gives them, without the

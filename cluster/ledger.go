@@ -22,7 +22,6 @@ import (
 
 	"github.com/wattle-storage/wattle/disks"
 	"github.com/wattle-storage/wattle/energy"
-	"github.com/wattle-storage/wattle/erasure"
 	"github.com/wattle-storage/wattle/placement"
 )
 
@@ -109,25 +108,20 @@ func (b *bill) add(used energy.Amount, starts int64) {
 	b.mu.Unlock()
 }
 
-// coding runs f, which codes by a code, and charges the processor time that it takes. Where the
-// thread's is not all of it (wide codes take two threads), or not known, that is the time by the
-// clock, which goes on while others have the processor. A nil bill charges nobody.
-func (b *bill) coding(code *erasure.Code, f func() error) error {
+// coding runs f, which codes in this goroutine, and charges the processor time that its thread
+// takes. Where that is not known it is the time by the clock, which goes on while others have the
+// processor. A nil bill charges nobody.
+func (b *bill) coding(f func() error) error {
 	if b == nil {
 		return f()
 	}
 	runtime.LockOSThread()
-	start, began := time.Now(), time.Duration(0)
-	known := code.Threads() == 1
-	if known {
-		began, known = b.c.threadTime()
-	}
+	start := time.Now()
+	began, known := b.c.threadTime()
 	err := f()
 	used := time.Since(start)
-	if known {
-		if end, ok := b.c.threadTime(); ok {
-			used = end - began
-		}
+	if end, ok := b.c.threadTime(); known && ok {
+		used = end - began
 	}
 	runtime.UnlockOSThread()
 	b.add(b.c.book.coded(b.c, used, b.shares), 0)

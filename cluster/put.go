@@ -393,7 +393,7 @@ func (s *stream) extend(next extent) {
 
 // encode encrypts what is to be, and computes the parity.
 func (s *stream) encode(b *buffer) error {
-	return s.bill.coding(s.c.code(b.Scheme), func() error {
+	return s.bill.coding(func() error {
 		b.seal()
 		return s.c.code(b.Scheme).Encode(b.shards)
 	})

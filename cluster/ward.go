@@ -322,7 +322,7 @@ func (r *repair) rebuild(ctx context.Context, b *bed) error {
 		for _, i := range reads {
 			only[i] = b.use[i]
 		}
-		return billOf(ctx).coding(code, func() error { return code.Rebuild(only, b.dst, int(b.longest())) })
+		return billOf(ctx).coding(func() error { return code.Rebuild(only, b.dst, int(b.longest())) })
 	}
 }
 

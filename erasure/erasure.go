@@ -43,8 +43,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-
-	"github.com/klauspost/reedsolomon"
 )
 
 // ErrTooFewShards means that the shards at hand do not determine those that are wanted.
@@ -68,7 +66,7 @@ func (e *ShardsError) Unwrap() error { return ErrTooFewShards }
 type Code struct {
 	scheme  Scheme
 	rows    [][]byte // generator: row i gives shard i from the K columns
-	encoder reedsolomon.Encoder
+	encoder *product // nil without parity
 
 	mu        sync.Mutex           // guards what follows
 	solutions map[string]*solution // by wanted shards and shards at hand
@@ -90,7 +88,7 @@ func New(s Scheme) (*Code, error) {
 	}
 	c := &Code{scheme: s, rows: s.generator(), solutions: map[string]*solution{}, decodes: map[string]bool{}}
 	if s.M > 0 {
-		enc, err := multiplier(c.rows[s.K:], s.K)
+		enc, err := newProduct(c.rows[s.K:], s.K)
 		if err != nil {
 			return nil, fmt.Errorf("scheme %v: %w", s, err)
 		}
@@ -100,27 +98,11 @@ func New(s Scheme) (*Code, error) {
 	return made.(*Code), nil
 }
 
-// multiplier is an encoder that multiplies k inputs with a matrix. Up to ten inputs one
-// goroutine is the fastest; beyond, the library takes its quick path only with two.
-func multiplier(matrix [][]byte, k int) (reedsolomon.Encoder, error) {
-	return reedsolomon.New(k, len(matrix), reedsolomon.WithCustomMatrix(matrix), reedsolomon.WithMaxGoroutines(threads(k)))
-}
-
-func threads(k int) int {
-	if k > 10 {
-		return 2
-	}
-	return 1
-}
-
-// Threads is how many threads coding takes at most.
-func (c *Code) Threads() int { return threads(c.scheme.K) }
-
 // Scheme returns the code's scheme.
 func (c *Code) Scheme() Scheme { return c.scheme }
 
 // pieceSize bounds what is coded at once: a piece of every shard stays in the caches.
-const pieceSize = 256 << 10
+const pieceSize = 64 << 10
 
 var zeros [pieceSize]byte
 
@@ -155,7 +137,7 @@ func (c *Code) Verify(shards [][]byte) (bool, error) {
 			return false, nil
 		}
 	}
-	const piece = pieceSize / 4
+	const piece = 2 * pieceSize
 	scratch := make([]byte, c.scheme.M*min(size, piece))
 	fresh := make([][]byte, len(shards))
 	for from := 0; from < size; from += piece {
@@ -192,7 +174,7 @@ func longest(shards [][]byte) int {
 // multiply runs enc over in as far as the longest of out. Inputs that end earlier continue
 // as zeros; of outputs only their own length is computed. The library wants equal lengths,
 // so each range between two ends is coded by itself.
-func multiply(enc reedsolomon.Encoder, in, out [][]byte) error {
+func multiply(enc *product, in, out [][]byte) error {
 	size := longest(out)
 	work := make([][]byte, len(in)+len(out))
 	var scratch []byte
@@ -220,7 +202,7 @@ func multiply(enc reedsolomon.Encoder, in, out [][]byte) error {
 			}
 			*w = scratch[i*n : (i+1)*n]
 		}
-		if err := enc.Encode(work); err != nil {
+		if err := enc.run(work, n); err != nil {
 			return err
 		}
 		from += n

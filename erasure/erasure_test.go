@@ -146,9 +146,52 @@ func TestGoldenRows(t *testing.T) {
 	}
 }
 
+// TestProduct multiplies matrices of every width with the definition beside it.
+func TestProduct(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	random := func(n int) []byte {
+		p := make([]byte, n)
+		for i := range p {
+			p[i] = byte(rng.Uint32())
+		}
+		return p
+	}
+	for _, inputs := range []int{1, 2, 9, 10, 11, 12, 20, 21, 33} {
+		for _, outputs := range []int{1, 3, 10, 11, 25} {
+			n := 1 + rng.IntN(200)
+			var matrix, shards, want [][]byte
+			for range inputs {
+				shards = append(shards, random(n))
+			}
+			for range outputs {
+				row, sum := random(inputs), make([]byte, n)
+				for j, f := range row {
+					addScaled(sum, shards[j], f)
+				}
+				matrix, want = append(matrix, row), append(want, sum)
+			}
+			for range outputs {
+				shards = append(shards, random(n))
+			}
+			p, err := newProduct(matrix, inputs)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := p.run(shards, n); err != nil {
+				t.Fatal(err)
+			}
+			for i, w := range want {
+				if !bytes.Equal(shards[inputs+i], w) {
+					t.Fatalf("%d inputs, %d outputs, %d bytes: output %d is wrong", inputs, outputs, n, i)
+				}
+			}
+		}
+	}
+}
+
 // TestLongShards crosses the pieces that shards are coded in.
 func TestLongShards(t *testing.T) {
-	for _, text := range []string{"rs:4+2", "rs:12+4", "lrc:6+2+2"} {
+	for _, text := range []string{"rs:4+2", "rs:12+4", "rs:23+11", "lrc:6+2+2"} {
 		s := mustParse(t, text)
 		lengths := slices.Repeat([]int{2*pieceSize + 77}, s.K)
 		lengths[1], lengths[3] = pieceSize, pieceSize+1

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-
-	"github.com/klauspost/reedsolomon"
 )
 
 // Decodable tells whether the shards that are there determine the whole stripe.
@@ -184,7 +182,7 @@ const maxSolutions = 1024
 // A solution computes some shards from others.
 type solution struct {
 	reads   []int
-	encoder reedsolomon.Encoder
+	encoder *product
 }
 
 // solution finds, once, the matrix that computes want from have.
@@ -207,7 +205,7 @@ func (c *Code) solution(want, have []int) (*solution, error) {
 	if !ok {
 		return nil, &ShardsError{c.scheme, len(have), slices.Clone(want)}
 	}
-	enc, err := multiplier(matrix, len(reads))
+	enc, err := newProduct(matrix, len(reads))
 	if err != nil {
 		return nil, fmt.Errorf("rebuild %v: %w", c.scheme, err)
 	}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -344,9 +345,43 @@ func (b body) WriteTo(w io.Writer) (int64, error) {
 // what cannot be read is an error and no broken body.
 const readFirst = 64 << 10
 
-type inMemory struct{ *bytes.Reader }
+// An inMemory is a body that was read before the answer began.
+type inMemory struct {
+	bytes.Reader
+	mem *[readFirst]byte // nil, or where its bytes are
+}
 
-func (inMemory) Close() error { return nil }
+// readFirsts is memory for bodies that are worth keeping it for.
+var readFirsts = sync.Pool{New: func() any { return new([readFirst]byte) }}
+
+// readBody reads a body of n <= readFirst bytes.
+func readBody(r io.Reader, n int64) (*inMemory, error) {
+	const least = readFirst / 4 // less is left to the collector: slow clients are many
+	b := &inMemory{}
+	var p []byte
+	if n < least {
+		p = make([]byte, n)
+	} else {
+		b.mem = readFirsts.Get().(*[readFirst]byte)
+		p = b.mem[:n]
+	}
+	if _, err := io.ReadFull(r, p); err != nil {
+		b.Close()
+		return nil, err
+	}
+	b.Reset(p)
+	return b, nil
+}
+
+// Close gives the memory back; nothing can be read any more.
+func (b *inMemory) Close() error {
+	b.Reset(nil)
+	if b.mem != nil {
+		readFirsts.Put(b.mem)
+		b.mem = nil
+	}
+	return nil
+}
 
 // GetObject reads an object, or a range or a part of it.
 func (f *front) GetObject(ctx context.Context, in *s3.GetObjectInput) (*s3.GetObjectOutput, error) {
@@ -374,15 +409,14 @@ func (f *front) GetObject(ctx context.Context, in *s3.GetObjectInput) (*s3.GetOb
 	case s.length == 0:
 		r.Close()
 	case s.length <= readFirst:
-		p := make([]byte, s.length)
-		_, err := io.ReadFull(r, p)
+		b, err := readBody(r, s.length)
 		spent := r.Energy()
 		r.Close()
 		if err != nil {
 			return nil, f.fail(err, about)
 		}
 		f.spent(ctx, "get", &spent)
-		out.Body = inMemory{bytes.NewReader(p)}
+		out.Body = b
 	default:
 		if p, ok := r.(interface{ Estimate() cluster.Spent }); ok {
 			f.tell(ctx, p.Estimate(), "estimated from the reads that are planned")
