@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/wattle-storage/wattle/disks"
 )
 
 // aCheckpoint is a small checkpoint of every kind of value.
@@ -155,6 +157,16 @@ func TestCheckpointHoldsAll(t *testing.T) {
 	c = s.recovered(t, c, m)
 	if got := dump(c); got != moved {
 		t.Errorf("recovered:\n%s\nwas:\n%s", got, moved)
+	}
+	for n := int32(0); n < 6; n += 2 { // whatever shard of the checkpoint is rotten
+		m.set(n, disks.Fault{Rot: true})
+		m.set(n+1, disks.Fault{Rot: true})
+		c = s.recovered(t, c, m)
+		if err := s.check(c); err != nil {
+			t.Fatalf("disks %d and %d rotten: %v", n, n+1, err)
+		}
+		m.set(n, disks.Fault{})
+		m.set(n+1, disks.Fault{})
 	}
 	if len(want) != len(moved) && moved == "" {
 		t.Error("the dump is empty")

@@ -524,18 +524,32 @@ func (r *reader) readPacked(s *stripe, p part, mem []byte) ([][]byte, error) {
 // right, so that the others are read without theirs first, and with them only when one of them
 // turns out to be bad.
 func (r *reader) rebuildPacked(s *stripe, e *extent, whole []byte, good func([]byte) ([]byte, error)) ([]byte, error) {
+	r.rebuilt()
+	at := spot{s.ID, e.Off, e.Col}
+	if r.c.rebuilds.find(at, whole) {
+		if plain, err := good(whole); err == nil {
+			return plain, nil
+		}
+	}
+	keep := func(p []byte) ([]byte, error) {
+		stored := slices.Clone(p) // good decrypts in place
+		plain, err := good(p)
+		if err == nil {
+			r.c.rebuilds.remember(at, stored)
+		}
+		return plain, err
+	}
 	want := make([][]byte, len(s.Places))
 	want[e.Col] = whole
-	r.rebuilt()
 	if r.rebuild(s, want, int(e.Off), len(whole), nil, true) == nil {
-		if plain, err := good(whole); err == nil {
+		if plain, err := keep(whole); err == nil {
 			return plain, nil
 		}
 	}
 	if err := r.rebuild(s, want, int(e.Off), len(whole), nil, false); err != nil {
 		return nil, err
 	}
-	plain, err := good(whole)
+	plain, err := keep(whole)
 	if err != nil {
 		return nil, fmt.Errorf("stripe %x: %w: rebuilt bytes do not match the object's checksum: %w", s.ID, ErrDataLost, err)
 	}
@@ -671,9 +685,11 @@ func (r *reader) rebuildSpread(s *stripe, cols [][]byte, lo, hi, failed []int) e
 // size bytes. got holds the same range of shards that were read already, or nil. Raw, the others
 // are not verified, and the result is the caller's to verify.
 func (r *reader) rebuild(s *stripe, want [][]byte, off, size int, got [][]byte, raw bool) error {
-	b := rebuild{c: r.c, s: s, want: want, off: off, size: size, raw: raw, bad: func(i int, err error) { r.note(s, i, err) }}
-	defer b.release()
-	return b.run(r.ctx, got)
+	if got == nil {
+		got = make([][]byte, len(want))
+	}
+	b := rebuild{c: r.c, s: s, want: want, got: got, off: off, size: size, raw: raw, bad: func(i int, err error) { r.note(s, i, err) }}
+	return b.run(r.ctx)
 }
 
 // rebuilt counts a stripe for the answer.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/wattle-storage/wattle/disks"
@@ -86,6 +87,12 @@ func TestPackedRebuilt(t *testing.T) {
 	if n := c.Counters().BytesRead - before.BytesRead; n > int64(c.config.Scheme.K)*int64(len(want)+64) {
 		t.Errorf("%d bytes were read for %d of each of 4 shards", n, len(want))
 	}
+	before = c.Counters()
+	if d := wantBytes(t, c, "k", want); d.Stripes != 1 || d.Shards != 1 || c.Counters().Reads != before.Reads {
+		t.Errorf("read again: %+v, %d reads", d, c.Counters().Reads-before.Reads)
+	}
+	at := spot{s.ID, e.Off, e.Col}
+	c.rebuilds.newer[at][7] ^= 1 // what is remembered is verified too
 	rotten := []placement.DiskID{s.Places[len(s.Columns)].Disk, s.Places[len(s.Columns)+1].Disk}
 	m.set(int32(rotten[0]), disks.Fault{Rot: true})
 	if d := wantBytes(t, c, "k", want); d.Stripes != 1 || d.Shards != 2 {
@@ -95,7 +102,29 @@ func TestPackedRebuilt(t *testing.T) {
 		t.Errorf("the rotten shard is not known to be: %v", c.damages)
 	}
 	m.set(int32(rotten[1]), disks.Fault{Rot: true})
+	c.rebuilds.newer = map[spot][]byte{}
 	if got, _, err := read(c, "k", GetOptions{}); !errors.Is(err, ErrDataLost) || len(got) > 0 {
 		t.Errorf("one away and two rotten: %d bytes, %v", len(got), err)
+	}
+}
+
+// TestRebuiltBytes: what is remembered of rebuilt bytes stays within its limit, the last used
+// the longest.
+func TestRebuiltBytes(t *testing.T) {
+	w := newRebuilds(scheme(t, "rs:4+2"))
+	p := randomBytes(packLimit, 1)
+	const n = 3 * rebuiltBytes / packLimit
+	for i := range uint64(n) {
+		w.remember(spot{stripe: i}, slices.Clone(p))
+		if i > 0 && !w.find(spot{}, make([]byte, len(p))) {
+			t.Fatalf("what is asked for is forgotten after %d others", i)
+		}
+		if held := (len(w.newer) + len(w.older)) * len(p); held > rebuiltBytes {
+			t.Fatalf("%d bytes are remembered", held)
+		}
+	}
+	got := make([]byte, len(p))
+	if !w.find(spot{stripe: n - 1}, got) || !bytes.Equal(got, p) || w.find(spot{stripe: 1}, got) || w.find(spot{stripe: n - 1}, got[1:]) {
+		t.Error("the last one is forgotten, or the first one is not, or another length is taken for it")
 	}
 }

@@ -77,6 +77,7 @@ type Cluster struct {
 	usage         usage
 	serving       atomic.Int64 // reads and writes of objects that are under way
 	processors    int
+	rebuilds      *rebuilds
 	book          book
 	outbox        outbox
 	following     atomic.Pointer[StandbyStatus] // nil while this process ships nothing
@@ -263,6 +264,7 @@ func (c *Cluster) setUp() (err error) {
 		return fmt.Errorf("placement: %w", err)
 	}
 	c.shard = shardLength(c.config.Scheme)
+	c.rebuilds = newRebuilds(c.config.Scheme)
 	eachDisk(c.config.Map, func(d placementDisk, _ *placement.Disk) { c.byID[d.ID] = d })
 	return nil
 }

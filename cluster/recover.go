@@ -636,7 +636,7 @@ func (r *recovery) stripe(id uint64) (*stripe, error) {
 // view is a cluster that reads what recovery found; it has no catalog.
 func (r *recovery) view() *Cluster {
 	c := blank("", Options{ReadOnly: true})
-	c.config, c.disks, c.keys = r.cfg, r.disks, r.keys
+	c.config, c.disks, c.keys, c.rebuilds = r.cfg, r.disks, r.keys, newRebuilds(r.cfg.Scheme)
 	eachDisk(r.cfg.Map, func(d placementDisk, _ *placement.Disk) { c.byID[d.ID] = d })
 	return c
 }
