@@ -519,6 +519,33 @@ func (t *tx) relocate(m move) (bool, error) {
 	return t.move(m.stripe, m.shard, m.old, m.new)
 }
 
+// relocateAll is relocate for many, and tells which of them lost. One may go where another of them
+// comes from, in any order.
+func (t *tx) relocateAll(moves []move) (lost []bool, err error) {
+	lost = make([]bool, len(moves))
+	left := make([]int, len(moves))
+	for i := range moves {
+		left[i] = i
+	}
+	for won := true; won; {
+		won = false
+		var again []int
+		for _, i := range left {
+			ok, err := t.relocate(moves[i])
+			if err != nil {
+				return nil, err
+			}
+			if lost[i] = !ok; !ok {
+				again = append(again, i)
+			}
+			won = won || ok
+		}
+		left = again
+		won = won && len(left) > 0
+	}
+	return lost, nil
+}
+
 // freeStripes marks the data of stripes as gone, and forgets those without a journal that is
 // to be kept. What is known to be bad beside a journal stays known: that may be bad too.
 func (t *tx) freeStripes(list []*stripe, keep func(*stripe) bool) error {

@@ -88,19 +88,18 @@ func (c *Cluster) relocate(ctx context.Context, moves []move, also func(*tx) err
 	won := 0
 	gone, orphans := map[placement.DiskID][]disks.Address{}, map[placement.DiskID][]disks.Address{}
 	err := c.catalog.update(ctx, func(t *tx) error {
+		lost, err := t.relocateAll(moves)
+		if err != nil {
+			return err
+		}
 		for i, m := range moves {
-			ok, err := t.relocate(m)
 			switch {
-			case err != nil:
-				return err
-			case !ok:
+			case lost[i]:
 				orphans[m.new.Disk] = append(orphans[m.new.Disk], m.new.Address)
-				continue
-			}
-			won++
-			if left[i] {
+			case left[i]:
 				gone[m.old.Disk] = append(gone[m.old.Disk], m.old.Address)
 			}
+			won += btoi(!lost[i])
 		}
 		if also != nil {
 			return also(t)

@@ -253,3 +253,28 @@ func TestWithin(t *testing.T) {
 		}
 	}
 }
+
+// TestRelocateInAnyOrder: a shard may go to the disk that another of the same stripe leaves in the
+// same batch, whichever is told first.
+func TestRelocateInAnyOrder(t *testing.T) {
+	for _, order := range [][2]int{{0, 1}, {1, 0}} {
+		c, _ := newCluster(t, InitOptions{Scheme: scheme(t, "rs:4+3")})
+		body := randomBytes(200_000, 1)
+		put(t, c, "k", body)
+		s, _ := firstStripe(t, c)
+		var moves [2]move
+		for i, to := range []placement.DiskID{s.Places[1].Disk, spare(t, c, s, 1)} { // 0 goes where 1 was
+			m, err := c.copyShard(ctx, s, false, i, to, disks.AppendOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			moves[i] = m
+		}
+		if won, err := c.relocate(ctx, []move{moves[order[0]], moves[order[1]]}, nil); won != 2 || err != nil {
+			t.Errorf("order %v: won %d, %v", order, won, err)
+		}
+		if d := wantBytes(t, c, "k", body); d.Shards > 0 {
+			t.Errorf("order %v: degraded: %+v", order, d)
+		}
+	}
+}
