@@ -152,7 +152,9 @@ func (d *Segments) walk(ctx context.Context, s *segment, size int64) ([]Entry, i
 		if err == nil { // torn: what it claims is never given to another shard
 			end = max(end, at+int64(e.Length))
 		}
-		at = d.resync(ctx, s, at+alignment, size, window[:])
+		if at, err = d.resync(ctx, s, at+alignment, size, window[:]); err != nil {
+			return entries, end, err
+		}
 	}
 	// Whatever stands behind the last shard is stepped over, never written to.
 	return entries, max(end, (size+alignment-1)/alignment*alignment), nil
@@ -161,23 +163,23 @@ func (d *Segments) walk(ctx context.Context, s *segment, size int64) ([]Entry, i
 // resync returns the next offset from at on that may hold a header. It looks first where one
 // follows that was appended directly: at the next page. Then it looks at more and more at a
 // time, since most holes are short.
-func (d *Segments) resync(ctx context.Context, s *segment, at, size int64, window []byte) int64 {
+func (d *Segments) resync(ctx context.Context, s *segment, at, size int64, window []byte) (int64, error) {
 	for n, next := pages(at)+alignment-at, int64(pageSize); at < size; n, next = next, min(2*next, int64(len(window))) {
 		if at = dataFrom(s.f, at, size) / alignment * alignment; at >= size {
-			return size
+			return size, nil
 		}
 		p := window[:min(n, size-at)]
-		if d.readv(ctx, s, [][]byte{p}, at, len(p)) != nil {
-			return size
+		if err := d.readv(ctx, s, [][]byte{p}, at, len(p)); err != nil {
+			return at, err // what is behind may be there
 		}
 		for i := 0; i+4 <= len(p); i += alignment {
 			if le.Uint32(p[i:]) == shardMagic {
-				return at + int64(i)
+				return at + int64(i), nil
 			}
 		}
 		at += int64(len(p)+alignment-1) / alignment * alignment
 	}
-	return size
+	return size, nil
 }
 
 // Newest returns the header of the shard that was written last, if there is any.

@@ -797,3 +797,42 @@ func TestMemFSLength(t *testing.T) {
 		}
 	}
 }
+
+// TestScanUnread: what cannot be read behind a rotten header may hold shards: a scan says that it
+// does not know them, so that nobody takes the segment for empty.
+func TestScanUnread(t *testing.T) {
+	m := NewMemFS()
+	d, err := CreateMem(m, testIdentity)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, err := d.Append(ctx, []Shard{testShard(1, 1000), testShard(2, 1000)}, AppendOptions{})
+	if err := errors.Join(err, d.Sync(ctx), d.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Flip(segmentName(at[0].Segment), int64(at[0].Offset)+4, 0); err != nil {
+		t.Fatal(err)
+	}
+	r, err := OpenMem(m, Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	scan := func() (n int, err error) {
+		err = r.Scan(ctx, func(Entry) error { n++; return nil })
+		return n, err
+	}
+	if n, err := scan(); n != 1 || err != nil {
+		t.Fatalf("%d shards, %v", n, err)
+	}
+	broken := errors.New("input/output error")
+	m.SetFault(func(c FSCall) error {
+		if c.Op == "read" && c.Offset == int64(at[0].Offset)+alignment {
+			return broken
+		}
+		return nil
+	})
+	if n, err := scan(); !errors.Is(err, broken) {
+		t.Errorf("%d shards, %v", n, err)
+	}
+}
