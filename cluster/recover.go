@@ -86,7 +86,7 @@ func (r *recovery) sum(rep *RecoverReport) {
 
 func newRecovery(cfg config) *recovery {
 	return &recovery{cfg: cfg, stripes: map[uint64]*found{}, last: map[placement.DiskID]uint64{}, journals: map[uint64][]place{},
-		before: map[uint64]uint64{}, kept: map[uint64]bool{}, disks: map[placement.DiskID]disks.Disk{}}
+		cut: map[place]bool{}, before: map[uint64]uint64{}, kept: map[uint64]bool{}, disks: map[placement.DiskID]disks.Disk{}}
 }
 
 // begin opens the copy of a catalog to begin from, if there is one.
@@ -186,6 +186,8 @@ type recovery struct {
 	disks    map[placement.DiskID]disks.Disk
 	stripes  map[uint64]*found
 	last     map[placement.DiskID]uint64 // the newest batch of each disk
+	scanned  scanned                     // the shard that was seen last
+	cut      map[place]bool              // shards that another incarnation went on behind: the write of one may have failed half way
 	aborted  map[uint64]bool             // batches that were given up
 	journals map[uint64][]place          // by sequence
 	before   map[uint64]uint64           // by sequence: the newest committed when it was tried
@@ -218,6 +220,12 @@ type claim struct {
 	journal uint32 // bytes
 	index   uint8
 	copied  bool
+}
+
+// A scanned is a shard that a scan met.
+type scanned struct {
+	at          place
+	incarnation uint32
 }
 
 func (r *recovery) close() {
@@ -285,6 +293,10 @@ func (r *recovery) scan(ctx context.Context, rep *RecoverReport, p Progress) err
 }
 
 func (r *recovery) shard(at place, e disks.Entry) error {
+	if was := r.scanned; was.at.Disk == at.Disk && was.at.Segment == at.Segment && was.incarnation != e.Incarnation {
+		r.cut[was.at] = true
+	}
+	r.scanned = scanned{at, e.Incarnation}
 	r.newest.incarnation = max(r.newest.incarnation, e.Incarnation)
 	r.newest.sequence = max(r.newest.sequence, e.Sequence)
 	r.newest.committed = max(r.newest.committed, e.Committed)
@@ -321,7 +333,8 @@ func (r *recovery) shard(at place, e disks.Entry) error {
 // late, a batch was tried again or a move was cut short, is taken from where it reads well,
 // and not from a batch that was given up while there is another. Shards that may have been on
 // their way when the power went off are read before they are believed: copies, which no
-// journal vouches for, and the last batch of each disk, unless a disk was marked after it.
+// journal vouches for, the last batch of each disk, unless a disk was marked after it, and the last
+// shard of each incarnation in a segment.
 func (r *recovery) choose(ctx context.Context) error {
 	r.aborted = r.abandoned()
 	for _, id := range slices.Sorted(maps.Keys(r.stripes)) {
@@ -371,7 +384,7 @@ func (r *recovery) chooseShard(ctx context.Context, f *found, i int, crowded boo
 			list = append(list, c)
 		}
 	}
-	if len(list) == 1 && !list[0].copied && (list[0].seq != r.last[list[0].at.Disk] || list[0].seq <= r.marked) {
+	if len(list) == 1 && !list[0].copied && !r.cut[list[0].at] && (list[0].seq != r.last[list[0].at.Disk] || list[0].seq <= r.marked) {
 		f.Places[i] = list[0].at
 		return
 	}

@@ -810,7 +810,7 @@ func TestScanUnread(t *testing.T) {
 	if err := errors.Join(err, d.Sync(ctx), d.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if err := m.Flip(segmentName(at[0].Segment), int64(at[0].Offset)+4, 0); err != nil {
+	if err := m.Flip(segmentName(at[0].Segment), int64(at[0].Offset), 0); err != nil {
 		t.Fatal(err)
 	}
 	r, err := OpenMem(m, Options{ReadOnly: true})
