@@ -48,7 +48,7 @@ func mutants() []*mutant {
 			}
 			return before()
 		}},
-		{name: "syncs again after a sync that failed", mostSeed: 60, kept: true, sync: func(_ *simDisk, sync func() error) error {
+		{name: "syncs again after a sync that failed", mostSeed: 120, kept: true, sync: func(_ *simDisk, sync func() error) error {
 			if err := sync(); err == nil {
 				return nil
 			}
