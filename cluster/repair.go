@@ -72,6 +72,7 @@ const (
 	repairGroup    = 128  // shards whose new places are synced and recorded together, at least,
 	repairMost     = 1024 // so many when they come within repairSoon of the last, and about twice that at most
 	repairSoon     = 250 * time.Millisecond
+	repairRounds   = 3 // at most, while others change what was looked after
 )
 
 // Repair is RepairWith with no more than a progress.
@@ -152,6 +153,7 @@ type repair struct {
 	sound  []damage        // guarded by mu; reported as bad, and good
 	last   time.Time       // guarded by mu; when some were recorded
 	lost   map[uint64]bool // guarded by mu
+	outrun bool            // guarded by mu; some stripes were freed or moved before what was made of them was recorded
 }
 
 func (r *repair) run(ctx context.Context) error {
@@ -162,7 +164,25 @@ func (r *repair) run(ctx context.Context) error {
 	if err := r.checkReturned(ctx); err != nil {
 		return err
 	}
-	list, err := c.patients(ctx)
+	for range repairRounds {
+		if err := r.round(ctx); err != nil {
+			return err
+		}
+		if !r.outrun {
+			break
+		}
+	}
+	if r.o.AllowMisplaced {
+		return nil
+	}
+	return r.cure(ctx)
+}
+
+// round looks after all who are sick now.
+func (r *repair) round(ctx context.Context) error {
+	r.outrun, r.rep.Left, r.rep.Lost = false, 0, 0
+	clear(r.lost)
+	list, err := r.c.patients(ctx)
 	if err != nil {
 		return err
 	}
@@ -190,13 +210,7 @@ func (r *repair) run(ctx context.Context) error {
 	if e := r.recordAll(context.WithoutCancel(ctx)); err == nil { // what can be kept is kept
 		err = e
 	}
-	if err != nil {
-		return err
-	}
-	if r.o.AllowMisplaced {
-		return nil
-	}
-	return r.cure(ctx)
+	return err
 }
 
 // did takes note of shards that had their turn. Progress counts each as a full one.
@@ -298,7 +312,7 @@ func (r *repair) recordAll(ctx context.Context) error {
 	moves, sound := r.moves, r.sound
 	r.moves, r.sound = nil, nil
 	r.mu.Unlock()
-	_, err := r.c.relocate(ctx, moves, func(t *tx) error {
+	won, err := r.c.relocate(ctx, moves, func(t *tx) error {
 		for _, d := range sound {
 			if err := t.clearDamage(d.stripe, d.shard); err != nil {
 				return err
@@ -308,6 +322,7 @@ func (r *repair) recordAll(ctx context.Context) error {
 	})
 	r.mu.Lock()
 	r.last = time.Now()
+	r.outrun = r.outrun || err == nil && won < len(moves)
 	r.mu.Unlock()
 	return err
 }

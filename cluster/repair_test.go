@@ -305,3 +305,31 @@ func TestDamageOutlivesFreeing(t *testing.T) {
 		t.Errorf("still known to be bad: %v, %v", bad, err)
 	}
 }
+
+// TestRepairOutrun: what was made anew of a stripe that is freed meanwhile cannot be recorded, and
+// repair looks again.
+func TestRepairOutrun(t *testing.T) {
+	c, _ := newCluster(t, InitOptions{Scheme: scheme(t, "rs:4+3")})
+	put(t, c, "k", randomBytes(200_000, 1))
+	s, _ := firstStripe(t, c)
+	r := &repair{c: c}
+	for _, deleted := range []bool{false, true} {
+		m, err := c.copyShard(ctx, s, false, 0, spare(t, c, s, 0), disks.AppendOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if deleted {
+			if err := c.Delete(ctx, "bucket", "k"); err != nil {
+				t.Fatal(err)
+			}
+			c.reapNow()
+		}
+		r.moves = []move{m}
+		if err := r.recordAll(ctx); err != nil || r.outrun != deleted {
+			t.Errorf("deleted %v: outrun %v, %v", deleted, r.outrun, err)
+		}
+		if !deleted {
+			s, _ = firstStripe(t, c)
+		}
+	}
+}
