@@ -696,7 +696,7 @@ func (r *recovery) history(ctx context.Context, rep *RecoverReport) (base checkp
 				continue
 			}
 			if r.idle(ctx, b) {
-				uncertain = append(uncertain, fmt.Sprintf("batch %d was not known to be committed and only moves what lies as well where it was: dropped (%s)", seq, summary(b)))
+				uncertain = append(uncertain, fmt.Sprintf("batch %d was not known to be committed and %s: dropped (%s)", seq, idleBatch, summary(b)))
 				continue
 			}
 			if slices.ContainsFunc(b.records, func(rec record) bool { return rec.Kind != recFence }) {
@@ -792,6 +792,8 @@ func (r *recovery) verified(ctx context.Context, id uint64) bool {
 	}
 	return r.decodable(id)
 }
+
+const idleBatch = "only moves objects from where they stand more losses"
 
 // idle tells whether a batch does nothing but move extents from where they stand more losses. It
 // may have been cut short, and then what it moved has fewer shards there than a commit would want.
