@@ -590,7 +590,7 @@ func TestReplay(t *testing.T) {
 	for seed := range uint64(3) {
 		seen := map[uint64]bool{}
 		again := false
-		for try := 0; try < 3 && !again; try++ {
+		for try := 0; try < 8 && !again; try++ {
 			r := trial{seed: 100 + seed, plan: drawPlan(100+seed, 60), shape: -1}
 			_, sum, f := simulate(t, r)
 			if f != nil {
