@@ -542,7 +542,7 @@ func (h *powerHistory) cut(calls, how int, rng *rand.Rand, dir string) error {
 }
 
 // cuts tries cuts of a history until one shows a fault.
-func (h *powerHistory) cuts(t *testing.T, seed uint64, n int) (found error, tried int, where [3]int) {
+func (h *powerHistory) cuts(t *testing.T, seed uint64, n int) (tried int, where [3]int, found error) {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(seed, 8))
 	dir := inMemory(t)
@@ -550,11 +550,11 @@ func (h *powerHistory) cuts(t *testing.T, seed uint64, n int) (found error, trie
 	for tried = 1; tried <= n; tried++ {
 		calls, how := first+rng.IntN(h.rec.len()-first+1), rng.IntN(leaveHows+2)
 		if err := h.cut(calls, min(how, leaveSome), rng, dir); err != nil {
-			return fmt.Errorf("seed %d, cut %d after %d calls, how %d: %w", seed, tried, calls, how, err), tried, where
+			return tried, where, fmt.Errorf("seed %d, cut %d after %d calls, how %d: %w", seed, tried, calls, how, err)
 		}
 		where[h.stage(calls)]++
 	}
-	return nil, n, where
+	return n, where, nil
 }
 
 // stage is what SQLite was at after so many calls: writing the log, waiting for nothing, or
@@ -580,7 +580,7 @@ func TestCatalogPower(t *testing.T) {
 	calls := 0
 	for seed := *powerSeed; seed < *powerSeed+uint64(*powerSeeds); seed++ {
 		h := makeHistory(t, seed, nil)
-		found, _, at := h.cuts(t, seed, *powerCuts)
+		_, at, found := h.cuts(t, seed, *powerCuts)
 		if found != nil {
 			t.Fatal(found)
 		}
@@ -616,7 +616,7 @@ func TestCatalogPowerFinds(t *testing.T) {
 		{"log never synced", func(r *recorder, _ *catalog) { r.unsynced = "-wal" }},
 		{"database never synced", func(r *recorder, _ *catalog) { r.unsynced = "" }},
 	} {
-		found, tried, _ := makeHistory(t, 1, c.plant).cuts(t, 1, 1000)
+		tried, _, found := makeHistory(t, 1, c.plant).cuts(t, 1, 1000)
 		if found == nil {
 			t.Errorf("%s: not found in %d cuts", c.name, tried)
 		}

@@ -366,9 +366,7 @@ func (f *follower) save(last bool) {
 	}
 	path := filepath.Join(f.c.dir, standbyFile)
 	temp := fmt.Sprintf("%s.%d", path, os.Getpid())
-	if err := os.WriteFile(temp, append(p, '\n'), 0o600); err == nil {
-		err = os.Rename(temp, path)
-	} else {
+	if err := os.WriteFile(temp, append(p, '\n'), 0o600); err != nil || os.Rename(temp, path) != nil {
 		os.Remove(temp)
 	}
 }

@@ -136,7 +136,7 @@ func (f *front) taker(ctx context.Context) taker {
 // renew gives the next piece its time.
 func (t taker) renew() {
 	if t.conn != nil {
-		t.conn.SetWriteDeadline(time.Now().Add(t.stall))
+		t.conn.SetWriteDeadline(time.Now().Add(t.stall)) //nolint:errcheck // a connection that is gone says so when it is written to
 	}
 }
 
