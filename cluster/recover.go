@@ -798,20 +798,24 @@ const idleBatch = "only moves objects from where they stand more losses"
 // idle tells whether a batch does nothing but move extents from where they stand more losses. It
 // may have been cut short, and then what it moved has fewer shards there than a commit would want.
 func (r *recovery) idle(ctx context.Context, b batch) bool {
-	was, now := math.MaxInt, math.MaxInt
+	was, now := map[uint64]bool{}, map[uint64]bool{}
 	for _, rec := range b.records {
 		if rec.Kind != recMoved {
 			return false
 		}
-		was, now = min(was, r.least(ctx, rec.Old)), min(now, r.least(ctx, rec.Layout[0]))
+		rec.Old.stripes(r.cfg.Scheme.K, func(id uint64, _ int64) { was[id] = true })
+		rec.Layout[0].stripes(r.cfg.Scheme.K, func(id uint64, _ int64) { now[id] = true })
 	}
-	return was >= 0 && was > now
+	least := r.least(ctx, was)
+	return len(was) > 0 && least >= 0 && least > r.least(ctx, now)
 }
 
-// least is the spare of the stripe of an extent that has the fewest.
-func (r *recovery) least(ctx context.Context, e extent) int {
+// least is the spare of the stripe that has the fewest.
+func (r *recovery) least(ctx context.Context, ids map[uint64]bool) int {
 	n := math.MaxInt
-	e.stripes(r.cfg.Scheme.K, func(id uint64, _ int64) { n = min(n, r.spare(ctx, id)) })
+	for id := range ids {
+		n = min(n, r.spare(ctx, id))
+	}
 	return n
 }
 
